@@ -1,0 +1,4 @@
+//! The mathematics, on slices and shapes. Knows no layer, no model and no file; the only home of
+//! `unsafe` and of instruction sets.
+
+pub(crate) mod simd;
