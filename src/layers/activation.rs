@@ -1,0 +1,91 @@
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Backward, Infer, Layer, single};
+use crate::kernels::{activation, softmax};
+use crate::shape::Shape;
+
+/// A function of every element, or for softmax of every row of the last axis. Used as the
+/// `activation` of another layer, or as a layer of its own. Keras: `Activation`.
+///
+/// ```
+/// use convnet::prelude::*;
+/// use ndarray::array;
+///
+/// let x = Input::new(3);
+/// let model = Model::new(&x, x.apply(Activation::Relu)?)?;
+/// assert_eq!(model.predict(&array![[-1.0, 0.0, 2.0]])?, array![[0.0, 0.0, 2.0]].into_dyn());
+/// # Ok::<(), convnet::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Activation {
+    /// `x`
+    #[default]
+    Linear,
+    /// `max(x, 0)`
+    Relu,
+    /// `exp(x) / Σ exp(x)` over the last axis
+    Softmax,
+    /// `tanh(x)`
+    Tanh,
+    /// `1 / (1 + exp(−x))`
+    Sigmoid,
+}
+
+impl Activation {
+    /// Applies the function to rows of `c` numbers, in place.
+    pub(super) fn forward(self, y: &mut [f32], c: usize) {
+        match self {
+            Self::Linear => {}
+            Self::Relu => activation::relu(y),
+            Self::Softmax => softmax::softmax(y, c),
+            Self::Tanh => activation::tanh(y),
+            Self::Sigmoid => activation::sigmoid(y),
+        }
+    }
+
+    /// Turns the gradient to the output `y` into the gradient to the input, in place.
+    pub(super) fn backward(self, y: &[f32], dy: &mut [f32], c: usize) {
+        match self {
+            Self::Linear => {}
+            Self::Relu => activation::relu_backward(y, dy),
+            Self::Softmax => softmax::softmax_backward(y, dy, c),
+            Self::Tanh => activation::tanh_backward(y, dy),
+            Self::Sigmoid => activation::sigmoid_backward(y, dy),
+        }
+    }
+}
+
+/// The size of the last axis: what softmax goes over.
+pub(super) fn last(shape: &Shape) -> usize {
+    shape.last().copied().unwrap_or(1)
+}
+
+impl Layer for Activation {
+    fn class_name(&self) -> &'static str {
+        "Activation"
+    }
+
+    fn output_shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
+        single(inputs).cloned()
+    }
+
+    fn infer(&self, pass: Infer<'_>) {
+        pass.y.copy_from_slice(pass.x.get(0));
+        self.forward(pass.y, last(pass.x.shape(0)));
+    }
+
+    fn backward(&self, mut pass: Backward<'_>) {
+        Activation::backward(*self, pass.y, pass.dy, last(pass.x.shape(0)));
+        if let Some(dx) = pass.dx.get(0) {
+            dx.copy_from_slice(pass.dy);
+        }
+    }
+
+    fn without_activation(&self) -> Option<(Activation, Arc<dyn Layer>)> {
+        Some((*self, Arc::new(Activation::Linear)))
+    }
+}
