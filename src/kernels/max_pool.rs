@@ -82,11 +82,15 @@ impl Pool for Backward<'_> {
             for column in 0..cells.columns {
                 let at = cells.start + row * cells.down + column * cells.right;
                 let x = load::<B>(self.x, at);
+                let mut won = [0.0; B];
+                for i in 0..B {
+                    let wins = (x[i] == y[i]) | x[i].is_nan();
+                    won[i] = if wins { owed[i] } else { 0.0 };
+                    owed[i] = if wins { 0.0 } else { owed[i] };
+                }
                 let dx = place::<B>(self.dx, at);
                 for i in 0..B {
-                    let wins = x[i] == y[i] || x[i].is_nan();
-                    dx[i] += if wins { owed[i] } else { 0.0 };
-                    owed[i] = if wins { 0.0 } else { owed[i] };
+                    dx[i] += won[i];
                 }
             }
         }
