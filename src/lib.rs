@@ -5,3 +5,4 @@ mod error;
 mod kernels;
 
 pub use error::{Error, ErrorKind, Result};
+pub use kernels::window::Padding;
