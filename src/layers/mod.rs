@@ -6,13 +6,37 @@
 use std::fmt;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use crate::initializers::Initializer;
+use crate::kernels::window::Window;
 use crate::shape::Shape;
 
 mod activation;
+mod add;
+mod average_pooling2d;
+mod batch_normalization;
+#[cfg(test)]
+mod check;
+mod concatenate;
+mod conv2d;
+mod dense;
+mod dropout;
+mod flatten;
+mod max_pooling2d;
 mod pass;
 
+pub use crate::kernels::window::Padding;
 pub use activation::Activation;
+pub use add::Add;
+pub use average_pooling2d::AveragePooling2D;
+pub use batch_normalization::BatchNormalization;
+pub use concatenate::Concatenate;
+pub use conv2d::Conv2D;
+pub use dense::Dense;
+pub use dropout::Dropout;
+pub use flatten::Flatten;
+pub use max_pooling2d::MaxPool2D;
 pub use pass::{Backward, Forward, Gradients, Infer, Inputs, Weights, WeightsMut};
 
 /// What every layer does, in the crate or outside it. `examples/own_layer.rs` writes one.
@@ -114,6 +138,60 @@ impl From<Box<dyn Layer>> for LayerSpec {
     fn from(layer: Box<dyn Layer>) -> Self {
         Self { layer: layer.into(), name: None }
     }
+}
+
+/// Height and width of a kernel, a window or a step: made from one number for both, or from a pair.
+///
+/// ```
+/// use convnet::layers::Pair;
+///
+/// assert_eq!(Pair::from(3), Pair([3, 3]));
+/// assert_eq!(Pair::from((3, 5)), Pair([3, 5]));
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Pair(pub [usize; 2]);
+
+impl From<usize> for Pair {
+    fn from(both: usize) -> Self {
+        Self([both, both])
+    }
+}
+
+impl From<(usize, usize)> for Pair {
+    fn from((height, width): (usize, usize)) -> Self {
+        Self([height, width])
+    }
+}
+
+impl From<[usize; 2]> for Pair {
+    fn from(pair: [usize; 2]) -> Self {
+        Self(pair)
+    }
+}
+
+impl fmt::Display for Pair {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}×{}", self.0[0], self.0[1])
+    }
+}
+
+/// How a kernel or a pool, called `what`, moves over an image of this height and width.
+fn window(
+    image: [usize; 2],
+    what: &str,
+    size: Pair,
+    strides: Pair,
+    padding: Padding,
+) -> Result<Window, String> {
+    if size.0.contains(&0) {
+        return Err(format!("its {what} is {size}; every size is at least 1"));
+    }
+    if strides.0.contains(&0) {
+        return Err(format!("its strides are {strides}; every size is at least 1"));
+    }
+    Window::new(image, size.0, strides.0, [1, 1], padding).ok_or_else(|| {
+        format!("a {size} {what} does not fit; use padding(Same) or a smaller {what}")
+    })
 }
 
 /// The only input, for layers that take one.
