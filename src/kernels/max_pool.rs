@@ -17,7 +17,9 @@ pub(crate) fn max_pool(window: &Window, c: usize, x: &[f32], y: &mut [f32]) {
 /// Overwrites `dx` with the gradient: each window hands its `dy` to the first cell in scan order
 /// that is its maximum (the first NaN, if it has one), and windows that overlap add up.
 ///
-/// The winners are found again from `x` and `y`, which must be what `max_pool` read and wrote.
+/// The winners are found again from `x` and `y`, which must be what `max_pool` read and wrote. Keeping
+/// them as bytes instead made AlexNet's pools 30 % faster, forward and backward together (under 1 %
+/// of a training step), and LeNet's first 15 % slower.
 ///
 /// `x`, `dx (n, h, w, c)`, `y`, `dy (n, oh, ow, c)`.
 pub(crate) fn max_pool_backward(
