@@ -17,7 +17,9 @@ pub(crate) fn max_pool(window: &Window, c: usize, x: &[f32], y: &mut [f32]) {
 /// Overwrites `dx` with the gradient: each window hands its `dy` to the first cell in scan order
 /// that is its maximum (the first NaN, if it has one), and windows that overlap add up.
 ///
-/// The winners are found again from `x` and `y`, which must be what `max_pool` read and wrote.
+/// The winners are found again from `x` and `y`, which must be what `max_pool` read and wrote. Keeping
+/// them as bytes instead made AlexNet's pools 30 % faster, forward and backward together (under 1 %
+/// of a training step), and LeNet's first 15 % slower.
 ///
 /// `x`, `dx (n, h, w, c)`, `y`, `dy (n, oh, ow, c)`.
 pub(crate) fn max_pool_backward(
@@ -158,12 +160,14 @@ mod tests {
         window.output[0] * window.output[1] * c
     }
 
-    /// The floats have nine values: most windows have ties, which the first cell must win.
+    /// The floats have nine values: most windows have ties, which the first cell must win, even between
+    /// 0 and −0.
     #[test]
     fn equals_the_naive_pool() {
         for window in testing::undilated() {
             for c in CHANNELS {
-                let x = testing::floats(window.input[0] * window.input[1] * c, 1);
+                let mut x = testing::floats(window.input[0] * window.input[1] * c, 1);
+                x.iter_mut().filter(|x| **x == 0.0).step_by(2).for_each(|x| *x = -0.0);
                 let dy = testing::floats(output_len(&window, c), 2);
                 assert_like_naive(&window, c, &x, &dy);
             }
