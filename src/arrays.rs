@@ -85,12 +85,11 @@ impl<'a> Samples<'a> {
     /// Checks arrays against the shapes of one sample. `who` is the method that was called, `what`
     /// the argument, such as `images`.
     pub(crate) fn new<'s>(
-        arrays: impl Arrays<'a>,
+        arrays: Vec<CowArray<'a, f32, IxDyn>>,
         shapes: impl IntoIterator<Item = &'s Shape>,
         who: &str,
         what: &str,
     ) -> Result<Self> {
-        let arrays = arrays.arrays();
         let shapes: Vec<&Shape> = shapes.into_iter().collect();
         if arrays.len() != shapes.len() {
             return Err(Error::data(format!(
@@ -99,7 +98,10 @@ impl<'a> Samples<'a> {
                 shapes.len()
             )));
         }
-        let mut samples = Self { n: arrays.first().map_or(0, |a| a.shape().first().map_or(0, |&n| n)), arrays: Vec::new() };
+        let mut samples = Self {
+            n: arrays.first().map_or(0, |a| a.shape().first().map_or(0, |&n| n)),
+            arrays: Vec::new(),
+        };
         for (array, shape) in arrays.into_iter().zip(shapes) {
             let dims = array.shape();
             if dims.get(1..) != Some(&**shape) {
@@ -168,7 +170,10 @@ fn with_count(n: &str, shape: &Shape) -> String {
 fn advice(dims: &[usize], shape: &Shape) -> &'static str {
     if dims == &**shape {
         "the first axis counts the samples: use insert_axis(Axis(0)) for a single one"
-    } else if dims.len() == shape.len() && shape.last() == Some(&1) && dims[1..] == shape[..shape.len() - 1] {
+    } else if dims.len() == shape.len()
+        && shape.last() == Some(&1)
+        && dims[1..] == shape[..shape.len() - 1]
+    {
         "grey images have one channel: use insert_axis with the last axis"
     } else if dims.get(1..).is_some_and(|d| d.iter().product::<usize>() == shape.size()) {
         "the sizes agree: reshape with to_shape or into_shape_with_order"

@@ -278,10 +278,7 @@ mod tests {
     use super::*;
 
     /// Epochs run, the epoch it stopped at, and the one whose weights would be restored.
-    fn run(
-        stopping: EarlyStopping,
-        values: &[f64],
-    ) -> (usize, Option<usize>, Option<usize>) {
+    fn run(stopping: EarlyStopping, values: &[f64]) -> (usize, Option<usize>, Option<usize>) {
         let mut stopping = stopping;
         let mut kept = None;
         let mut epochs = 0;

@@ -37,7 +37,7 @@ pub enum Activation {
 
 impl Activation {
     /// Applies the function to rows of `c` numbers, in place.
-    pub(super) fn forward(self, y: &mut [f32], c: usize) {
+    pub(super) fn apply_to(self, y: &mut [f32], c: usize) {
         match self {
             Self::Linear => {}
             Self::Relu => activation::relu(y),
@@ -48,7 +48,7 @@ impl Activation {
     }
 
     /// Turns the gradient to the output `y` into the gradient to the input, in place.
-    pub(super) fn backward(self, y: &[f32], dy: &mut [f32], c: usize) {
+    pub(super) fn gradient(self, y: &[f32], dy: &mut [f32], c: usize) {
         match self {
             Self::Linear => {}
             Self::Relu => activation::relu_backward(y, dy),
@@ -75,11 +75,11 @@ impl Layer for Activation {
 
     fn infer(&self, pass: Infer<'_>) {
         pass.y.copy_from_slice(pass.x.get(0));
-        self.forward(pass.y, last(pass.x.shape(0)));
+        self.apply_to(pass.y, last(pass.x.shape(0)));
     }
 
     fn backward(&self, mut pass: Backward<'_>) {
-        Activation::backward(*self, pass.y, pass.dy, last(pass.x.shape(0)));
+        self.gradient(pass.y, pass.dy, last(pass.x.shape(0)));
         if let Some(dx) = pass.dx.get(0) {
             dx.copy_from_slice(pass.dy);
         }

@@ -71,7 +71,11 @@ mod tests {
 
     #[test]
     fn refuses_one_input_and_different_shapes() {
-        check::refuses(Add::new(), &[[2].into()], "add: cannot take an input of shape (2): it wants at least two inputs");
+        check::refuses(
+            Add::new(),
+            &[[2].into()],
+            "add: cannot take an input of shape (2): it wants at least two inputs",
+        );
         check::refuses(
             Add::new(),
             &[[2].into(), [3].into()],

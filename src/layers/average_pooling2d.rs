@@ -106,7 +106,8 @@ mod tests {
     fn refuses_what_it_cannot_do() {
         let who = "average_pooling2d: cannot take an input of shape (3, 3, 8):";
         let image = [Shape::from([3, 3, 8])];
-        let sentence = format!("{who} a 5×5 pool does not fit; use padding(Same) or a smaller pool");
+        let sentence =
+            format!("{who} a 5×5 pool does not fit; use padding(Same) or a smaller pool");
         check::refuses(AveragePooling2D::new(5), &image, &sentence);
         let sentence = format!("{who} its strides are 2×0; every size is at least 1");
         check::refuses(AveragePooling2D::new(2).strides((2, 0)), &image, &sentence);

@@ -47,8 +47,7 @@ pub(crate) fn refuses(layer: impl Into<LayerSpec>, shapes: &[Shape], sentence: &
 /// Compares the gradients of `L = Σ r·y` with differences of `L` along random directions.
 fn gradients(model: &Model, output: &Node, x: Vec<ArrayD<f32>>) {
     // An identity that learns before every input, so that backward goes as far as the inputs.
-    let inputs: Vec<Input> =
-        x.iter().map(|x| Input::new(Shape::from(&x.shape()[1..]))).collect();
+    let inputs: Vec<Input> = x.iter().map(|x| Input::new(Shape::from(&x.shape()[1..]))).collect();
     let identities: Vec<Node> =
         inputs.iter().map(|input| input.apply(Offset).expect("any shape")).collect();
     let layer = output.layer().expect("a layer").clone();
@@ -94,8 +93,7 @@ fn gradients(model: &Model, output: &Node, x: Vec<ArrayD<f32>>) {
             };
             let measured = (moved(1.0) - moved(-1.0)) / (2.0 * f64::from(size));
             let products = gradient[place.clone()].iter().zip(&step);
-            let terms: Vec<f64> =
-                products.map(|(&g, &s)| f64::from(g) * f64::from(s)).collect();
+            let terms: Vec<f64> = products.map(|(&g, &s)| f64::from(g) * f64::from(s)).collect();
             let computed: f64 = terms.iter().sum();
             let scale = terms.iter().map(|t| t.abs()).sum::<f64>().max(0.1);
             assert!(
@@ -140,8 +138,7 @@ impl Layer for Offset {
 /// maxima and signs stay where they are.
 fn uniform(shape: &Shape, seed: u64) -> ArrayD<f32> {
     let len = SAMPLES * shape.size();
-    let mut floats: Vec<f32> =
-        (0..len).map(|i| (2 * i + 1) as f32 / len as f32 - 1.0).collect();
+    let mut floats: Vec<f32> = (0..len).map(|i| (2 * i + 1) as f32 / len as f32 - 1.0).collect();
     use rand::seq::SliceRandom;
     floats.shuffle(&mut generator(seed));
     let dims: Vec<usize> = [SAMPLES].iter().chain(&**shape).copied().collect();
@@ -149,5 +146,5 @@ fn uniform(shape: &Shape, seed: u64) -> ArrayD<f32> {
 }
 
 fn views(arrays: &[ArrayD<f32>]) -> Vec<ArrayViewD<'_, f32>> {
-    arrays.iter().map(ArrayD::view).collect()
+    arrays.iter().map(|array| array.view()).collect()
 }

@@ -33,7 +33,9 @@ impl Layer for Concatenate {
         let wrong = || Err("it wants inputs that differ in the last axis only".to_string());
         let [first, rest @ ..] = inputs else { return wrong() };
         if rest.is_empty() {
-            return Err("it wants at least two inputs: [a, b].apply(Concatenate::new())".to_string());
+            return Err(
+                "it wants at least two inputs: [a, b].apply(Concatenate::new())".to_string()
+            );
         }
         let [rows @ .., _] = &**first else { return wrong() };
         let mut channels = 0usize;

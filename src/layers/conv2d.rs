@@ -137,13 +137,13 @@ impl Layer for Conv2D {
         if self.use_bias {
             activation::add_bias(y, w.get(1));
         }
-        self.activation.forward(y, self.filters);
+        self.activation.apply_to(y, self.filters);
     }
 
     fn backward(&self, mut pass: Backward<'_>) {
         let (x, dy) = (pass.x.get(0), pass.dy);
         let conv = self.accepted(pass.x.shapes());
-        self.activation.backward(pass.y, dy, self.filters);
+        self.activation.gradient(pass.y, dy, self.filters);
         let (dkernel, dbias) = pass.dw.pair();
         conv.backward_weights(x, dy, pass.scratch, dkernel);
         if self.use_bias {
@@ -185,7 +185,10 @@ mod tests {
     fn refuses_what_it_cannot_do() {
         let image = [Shape::from([3, 3, 8])];
         for (layer, reason) in [
-            (Conv2D::new(16, 5), "a 5×5 kernel does not fit; use padding(Same) or a smaller kernel"),
+            (
+                Conv2D::new(16, 5),
+                "a 5×5 kernel does not fit; use padding(Same) or a smaller kernel",
+            ),
             (Conv2D::new(16, (0, 2)), "its kernel is 0×2; every size is at least 1"),
             (Conv2D::new(16, 2).strides((1, 0)), "its strides are 1×0; every size is at least 1"),
             (Conv2D::new(0, 2), "it has 0 filters; give at least 1"),

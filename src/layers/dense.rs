@@ -110,14 +110,14 @@ impl Layer for Dense {
         if self.use_bias {
             activation::add_bias(y, w.get(1));
         }
-        self.activation.forward(y, units);
+        self.activation.apply_to(y, units);
     }
 
     fn backward(&self, mut pass: Backward<'_>) {
         let (x, dy) = (pass.x.get(0), pass.dy);
         let [inputs, units] = [self.inputs(pass.x.shape(0)), self.units];
         let rows = x.len() / inputs;
-        self.activation.backward(pass.y, dy, units);
+        self.activation.gradient(pass.y, dy, units);
         let (dkernel, dbias) = pass.dw.pair();
         let x = Matrix::new(x, rows, inputs);
         let dz = Matrix::new(dy, rows, units);
@@ -148,7 +148,10 @@ mod tests {
     fn obeys_the_laws() {
         for activation in [Activation::Linear, Activation::Tanh, Activation::Sigmoid] {
             for use_bias in [true, false] {
-                check::laws(|| Dense::new(3).activation(activation).use_bias(use_bias), &[[5].into()]);
+                check::laws(
+                    || Dense::new(3).activation(activation).use_bias(use_bias),
+                    &[[5].into()],
+                );
             }
         }
         check::laws(|| Dense::new(1), &[[1].into()]);
@@ -158,6 +161,10 @@ mod tests {
 
     #[test]
     fn refuses_no_units() {
-        check::refuses(Dense::new(0), &[[5].into()], "dense: cannot take an input of shape (5): it has 0 units");
+        check::refuses(
+            Dense::new(0),
+            &[[5].into()],
+            "dense: cannot take an input of shape (5): it has 0 units",
+        );
     }
 }

@@ -219,8 +219,7 @@ pub(crate) fn snake_case(class: &str) -> String {
         let after = chars.get(i + 1);
         let starts_word = c.is_uppercase()
             && before.is_some_and(|b| {
-                b.is_lowercase()
-                    || (after.is_some_and(|a| a.is_lowercase()) && b.is_alphanumeric())
+                b.is_lowercase() || (after.is_some_and(|a| a.is_lowercase()) && b.is_alphanumeric())
             });
         if starts_word {
             name.push('_');

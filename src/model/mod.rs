@@ -91,11 +91,12 @@ impl Model {
 
     /// Every weight with its name, such as `conv2d/kernel`, in the order of the layers.
     pub fn weights(&self) -> Vec<(String, ArrayViewD<'_, f32>)> {
-        let place = |(name, spec, place): (String, &crate::layers::WeightSpec, std::ops::Range<usize>)| {
-            let floats = if spec.trainable { &self.weights } else { &self.state };
-            let view = ArrayViewD::from_shape(IxDyn(&spec.shape), &floats[place]);
-            (name, view.expect("a weight has as many floats as its shape says"))
-        };
+        let place =
+            |(name, spec, place): (String, &crate::layers::WeightSpec, std::ops::Range<usize>)| {
+                let floats = if spec.trainable { &self.weights } else { &self.state };
+                let view = ArrayViewD::from_shape(IxDyn(&spec.shape), &floats[place]);
+                (name, view.expect("a weight has as many floats as its shape says"))
+            };
         self.network.named_weights().map(place).collect()
     }
 
@@ -198,7 +199,7 @@ impl Model {
 
     fn outputs<'a>(&self, x: impl Arrays<'a>, who: &str) -> Result<Vec<ArrayD<f32>>> {
         let network = &self.network;
-        let x = Samples::new(x, network.shapes(&network.inputs), who, "the inputs")?;
+        let x = Samples::new(x.arrays(), network.shapes(&network.inputs), who, "the inputs")?;
         let mut outputs: Vec<Vec<f32>> = network
             .shapes(&network.outputs)
             .map(|shape| Vec::with_capacity(x.n * shape.size()))
@@ -218,7 +219,11 @@ impl Model {
             }
         };
         // A single batch is over before another thread would have woken up.
-        if x.n <= BATCH_SIZE { run() } else { inside_pool(run) }
+        if x.n <= BATCH_SIZE {
+            run()
+        } else {
+            inside_pool(run)
+        }
         self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(workspace);
 
         let arrays = outputs.into_iter().zip(network.shapes(&network.outputs));

@@ -56,8 +56,10 @@ impl Network {
                 node.name().unwrap_or(&class)
             )));
         }
-        if inputs.iter().enumerate().any(|(i, a)| inputs[..i].iter().any(|b| a.is(b))) {
-            return Err(Error::graph("model: the same input is listed twice; list each once"));
+        for (nodes, what) in [(inputs, "input"), (outputs, "output")] {
+            if nodes.iter().enumerate().any(|(i, a)| nodes[..i].iter().any(|b| a.is(b))) {
+                return Err(Error::graph(format!("model: the same {what} is listed twice")));
+            }
         }
         let order = sorted(inputs, outputs)?;
         let index_of: HashMap<usize, usize> =

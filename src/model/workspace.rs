@@ -28,7 +28,11 @@ impl Workspace {
             Life {
                 // The caller writes all inputs before the first step.
                 from: if step.layer.is_none() { 0 } else { i },
-                to: if network.outputs.contains(&i) { usize::MAX } else { last_reader.unwrap_or(i) },
+                to: if network.outputs.contains(&i) {
+                    usize::MAX
+                } else {
+                    last_reader.unwrap_or(i)
+                },
                 len: capacity * step.shape.size(),
             }
         })
@@ -248,7 +252,10 @@ impl TrainingWorkspace {
                 if let Some(Destination { slot, add_to: Some(sum) }) = *destination {
                     let part = std::mem::take(&mut self.gradients[slot]);
                     let len = n * shape.size();
-                    self.gradients[sum][..len].iter_mut().zip(&part[..len]).for_each(|(s, p)| *s += p);
+                    self.gradients[sum][..len]
+                        .iter_mut()
+                        .zip(&part[..len])
+                        .for_each(|(s, p)| *s += p);
                     self.gradients[slot] = part;
                 }
             }

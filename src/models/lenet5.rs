@@ -1,7 +1,7 @@
 use crate::error::Result;
 use crate::graph::{Node, Nodes};
-use crate::layers::{Activation::Relu, Activation::Softmax, Conv2D, Dense, Flatten, MaxPool2D};
 use crate::layers::Padding::Same;
+use crate::layers::{Activation::Relu, Activation::Softmax, Conv2D, Dense, Flatten, MaxPool2D};
 
 /// LeNet-5 (LeCun et al. 1998) as it is written today, with ReLU, max-pooling and softmax: for grey
 /// images of 28 × 28 pixels and 10 classes 28×28×1 → 28×28×6 → 14×14×6 → 10×10×16 → 5×5×16 → 120 →

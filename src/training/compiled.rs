@@ -2,6 +2,8 @@
 
 use std::ops::{Deref, DerefMut};
 
+use ndarray::{CowArray, IxDyn};
+
 use crate::arrays::{Arrays, Samples};
 use crate::callbacks::Logs;
 use crate::error::{Error, ErrorKind, Result};
@@ -110,7 +112,7 @@ impl CompiledModel {
     /// # Errors
     /// If the data do not fit the model or the loss, are empty or not finite.
     pub fn evaluate<'a>(&mut self, x: impl Arrays<'a>, y: impl Arrays<'a>) -> Result<Logs> {
-        let (x, y) = self.samples(x, y, "evaluate")?;
+        let (x, y) = self.samples(x.arrays(), y.arrays(), "evaluate")?;
         let mut tallies = self.tallies();
         inside_pool(|| self.evaluate_samples(&x, &y, 0..x.n, BATCH_SIZE, &mut tallies));
         Ok(tallies.logs().clone())
@@ -128,7 +130,7 @@ impl CompiledModel {
         y: impl Arrays<'a>,
         seed: u64,
     ) -> Result<f64> {
-        let (x, y) = self.samples(x, y, "train_on_batch")?;
+        let (x, y) = self.samples(x.arrays(), y.arrays(), "train_on_batch")?;
         self.check("train_on_batch")?;
         let order: Vec<usize> = (0..x.n).collect();
         let mut tallies = self.tallies();
@@ -150,8 +152,8 @@ impl CompiledModel {
     /// Data checked against the inputs, outputs and the loss.
     pub(super) fn samples<'a>(
         &self,
-        x: impl Arrays<'a>,
-        y: impl Arrays<'a>,
+        x: Vec<CowArray<'a, f32, IxDyn>>,
+        y: Vec<CowArray<'a, f32, IxDyn>>,
         who: &str,
     ) -> Result<(Samples<'a>, Samples<'a>)> {
         let x = Samples::new(x, self.network.shapes(&self.network.inputs), who, "the inputs")?;
@@ -237,11 +239,11 @@ impl CompiledModel {
         }
         workspace.backward(network, n, weights, &mut self.gradients);
         let mut slots: [&mut [f32]; MOST_SLOTS] = Default::default();
+        let count = self.slots.len();
         for (slot, buffer) in slots.iter_mut().zip(&mut self.slots) {
             *slot = buffer;
         }
-        let slots = &mut slots[..self.slots.len()];
-        self.optimizer.step(self.iterations, weights, &self.gradients, slots);
+        self.optimizer.step(self.iterations, weights, &self.gradients, &mut slots[..count]);
         self.iterations += 1;
         Ok(loss)
     }

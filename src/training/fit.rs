@@ -143,7 +143,7 @@ impl CompiledModel {
         mut fit: Fit<'_>,
     ) -> Result<History> {
         self.check("fit")?;
-        let (x, y) = self.samples(x, y, "fit")?;
+        let (x, y) = self.samples(x.arrays(), y.arrays(), "fit")?;
         if fit.batch_size == 0 {
             return Err(Error::training("fit: batch_size is 0; it is at least 1"));
         }
@@ -236,9 +236,8 @@ impl CompiledModel {
     ) -> Result<Logs> {
         let mut tallies = self.tallies();
         for (batch, indices) in order.chunks(task.batch_size).enumerate() {
-            callbacks.call(self, |callback, training| {
-                callback.on_train_batch_begin(batch, training)
-            })?;
+            callbacks
+                .call(self, |callback, training| callback.on_train_batch_begin(batch, training))?;
             let seed = derive(seed, batch as u64);
             self.train_samples(task.x, task.y, indices, seed, &mut tallies).map_err(|loss| {
                 let (epoch, batch) = (epoch + 1, batch + 1);

@@ -38,7 +38,9 @@ impl Callback for Progress {
     fn on_train_begin(&mut self, _training: &mut Training<'_>) -> Result<()> {
         static SAID: Once = Once::new();
         if cfg!(debug_assertions) {
-            SAID.call_once(|| println!("This is a debug build; a release build is many times faster."));
+            SAID.call_once(|| {
+                println!("This is a debug build; a release build is many times faster.")
+            });
         }
         Ok(())
     }
