@@ -3,5 +3,6 @@
 mod error;
 #[allow(dead_code)]
 mod kernels;
+pub mod metrics;
 
 pub use error::{Error, ErrorKind, Result};
