@@ -2,4 +2,7 @@
 //! `unsafe` and of instruction sets.
 
 pub(crate) mod buffer;
+pub(crate) mod gemm;
+mod gemm_tile;
+pub(crate) mod parallel;
 pub(crate) mod simd;
