@@ -3,7 +3,7 @@
 //! Kernels are parallel by splitting their output with rayon (`par_chunks_mut`) into pieces whose
 //! size does not depend on the number of threads, and end the chain with [`Worth::worth`]:
 //!
-//! ```ignore
+//! ```text
 //! y.par_chunks_mut(CHUNK).zip(x.par_chunks(CHUNK)).worth(bytes(8 * y.len())).for_each(|(y, x)| …);
 //! ```
 
