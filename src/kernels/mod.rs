@@ -1,8 +1,15 @@
 //! The mathematics, on slices and shapes. Knows no layer, no model and no file; the only home of
 //! `unsafe` and of instruction sets.
 
+pub(crate) mod activation;
 pub(crate) mod buffer;
+pub(crate) mod channels;
+pub(crate) mod exp;
 pub(crate) mod gemm;
 mod gemm_tile;
+pub(crate) mod normalise;
 pub(crate) mod parallel;
+pub(crate) mod reductions;
 pub(crate) mod simd;
+pub(crate) mod softmax;
+pub(crate) mod update;
