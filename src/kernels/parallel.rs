@@ -25,9 +25,10 @@ pub(crate) fn flops(count: usize) -> Nanoseconds {
     Nanoseconds(count / 100)
 }
 
-/// The work of a loop bound by memory: about 20 bytes read or written a nanosecond.
+/// The work of a loop that reads and writes so many bytes: about 60 of them a nanosecond from the
+/// caches. What does not fit there takes longer, but is worth several threads by this count too.
 pub(crate) fn bytes(count: usize) -> Nanoseconds {
-    Nanoseconds(count / 20)
+    Nanoseconds(count / 60)
 }
 
 pub(crate) trait Worth: IndexedParallelIterator {
