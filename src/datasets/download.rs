@@ -111,7 +111,8 @@ fn fetch_file(
 }
 
 /// The body of an answer, read by a thread of its own so that silence can be noticed: the
-/// client's own time-out is one for the whole file.
+/// client's own time-out is one for the whole file. A thread left waiting for a silent mirror ends
+/// with that time-out.
 struct Body {
     chunks: Receiver<io::Result<Vec<u8>>>,
     current: Cursor<Vec<u8>>,
