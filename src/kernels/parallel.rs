@@ -20,6 +20,13 @@ pub(crate) struct Nanoseconds(usize);
 /// A job of a thread takes at least this long: handing one over costs 3–15 µs.
 const SMALLEST_JOB: Nanoseconds = Nanoseconds(10_000);
 
+impl Nanoseconds {
+    /// Not enough for two threads.
+    pub(crate) fn is_little(self) -> bool {
+        self.0 < 2 * SMALLEST_JOB.0
+    }
+}
+
 /// The work of a loop bound by arithmetic: about 100 operations a nanosecond.
 pub(crate) fn flops(count: usize) -> Nanoseconds {
     Nanoseconds(count / 100)
