@@ -105,8 +105,9 @@ fn read<A: Label>(
             Ok((rows.map(label).collect::<Result<_, _>>()?, Some(classes)))
         }
         ref shape => Err(format!(
-            "{side} has the shape {shape:?}; hand in labels (n) or rows of scores (n, classes) with \
-             2 to {MAX_CLASSES} classes"
+            "{side} has the shape ({}); hand in labels (n) or rows of scores (n, classes) with 2 to \
+             {MAX_CLASSES} classes",
+            shape.iter().map(usize::to_string).collect::<Vec<_>>().join(", ")
         )),
     }
 }
@@ -194,10 +195,10 @@ mod tests {
         refuses(&array![0, 1, 1], &array![0, 1], "truth has 3 samples, predicted has 2;");
         refuses(&Array1::<u8>::zeros(0), &one, "truth is empty");
         refuses(&one, &Array2::<f32>::zeros((0, 10)), "predicted is empty");
-        refuses(&one, &Array2::<f32>::zeros((1, 0)), "predicted has the shape [1, 0];");
-        refuses(&one, &array![[0.7f32]], "predicted has the shape [1, 1];");
-        refuses(&Array3::<f32>::zeros((1, 2, 2)), &one, "truth has the shape [1, 2, 2];");
-        refuses(&ndarray::arr0(1), &one, "truth has the shape [];");
+        refuses(&one, &Array2::<f32>::zeros((1, 0)), "predicted has the shape (1, 0);");
+        refuses(&one, &array![[0.7f32]], "predicted has the shape (1, 1);");
+        refuses(&Array3::<f32>::zeros((1, 2, 2)), &one, "truth has the shape (1, 2, 2);");
+        refuses(&ndarray::arr0(1), &one, "truth has the shape ();");
         refuses(&array![[0.3f32, 0.7]], &one, "truth of sample 0 is not one-hot;");
         refuses(&array![[1u8, 0], [1, 1]], &one, "truth of sample 1 is not one-hot;");
         refuses(&array![[1u8, 0], [0, 0]], &one, "truth of sample 1 is not one-hot;");
