@@ -4,6 +4,7 @@
 pub(crate) mod average_pool;
 pub(crate) mod buffer;
 pub(crate) mod im2col;
+pub(crate) mod lanes;
 pub(crate) mod max_pool;
 mod pool;
 pub(crate) mod simd;
