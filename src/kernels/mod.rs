@@ -10,6 +10,7 @@ mod exp;
 pub(crate) mod gemm;
 mod gemm_tile;
 mod im2col;
+pub(crate) mod lanes;
 pub(crate) mod max_pool;
 pub(crate) mod normalise;
 pub(crate) mod parallel;
