@@ -82,19 +82,42 @@ pub(crate) struct Samples<'a> {
 }
 
 impl<'a> Samples<'a> {
+    /// Inputs, checked against the shapes the model wants.
+    pub(crate) fn inputs<'s>(
+        arrays: Vec<CowArray<'a, f32, IxDyn>>,
+        shapes: impl IntoIterator<Item = &'s Shape>,
+        who: &str,
+    ) -> Result<Self> {
+        Self::new(arrays, shapes, who, "the inputs", "the model", advice_on_inputs)
+    }
+
+    /// Labels, checked against the shapes the loss wants.
+    pub(crate) fn labels<'s>(
+        arrays: Vec<CowArray<'a, f32, IxDyn>>,
+        shapes: impl IntoIterator<Item = &'s Shape>,
+        who: &str,
+    ) -> Result<Self> {
+        Self::new(arrays, shapes, who, "the labels", "the loss", advice_on_labels)
+    }
+
     /// Checks arrays against the shapes of one sample. `who` is the method that was called, `what`
-    /// the argument, such as `images`.
-    pub(crate) fn new<'s>(
+    /// the argument: the inputs or the labels; `wants` is what asks for these shapes, and `advice`
+    /// what to do about a wrong one, given the shape found and the one wanted.
+    fn new<'s>(
         arrays: Vec<CowArray<'a, f32, IxDyn>>,
         shapes: impl IntoIterator<Item = &'s Shape>,
         who: &str,
         what: &str,
+        wants: &str,
+        advice: impl Fn(&[usize], &Shape) -> &'static str,
     ) -> Result<Self> {
         let shapes: Vec<&Shape> = shapes.into_iter().collect();
-        if arrays.len() != shapes.len() {
+        let count = arrays.len();
+        if count != shapes.len() {
             return Err(Error::data(format!(
-                "{who}: got {} arrays of {what}, wanted {}, one for each of the model's",
-                arrays.len(),
+                "{who}: got {count} array{} as {what}, {wants} wants {}; give a slice of views, \
+                 one for each",
+                if count == 1 { "" } else { "s" },
                 shapes.len()
             )));
         }
@@ -102,11 +125,13 @@ impl<'a> Samples<'a> {
             n: arrays.first().map_or(0, |a| a.shape().first().map_or(0, |&n| n)),
             arrays: Vec::new(),
         };
-        for (array, shape) in arrays.into_iter().zip(shapes) {
+        for (i, (array, shape)) in arrays.into_iter().zip(shapes).enumerate() {
+            let which =
+                if count == 1 { String::new() } else { format!(" (array {} of {count})", i + 1) };
             let dims = array.shape();
             if dims.get(1..) != Some(&**shape) {
                 return Err(Error::data(format!(
-                    "{who}: {what} have the shape {}, the model wants {}; {}",
+                    "{who}: {what}{which} have the shape {}, {wants} wants {}; {}",
                     Shape::from(dims),
                     with_count("n", shape),
                     advice(dims, shape)
@@ -114,15 +139,15 @@ impl<'a> Samples<'a> {
             }
             if dims[0] != samples.n {
                 return Err(Error::data(format!(
-                    "{who}: the arrays of {what} have different lengths, {} and {}; every sample \
-                     needs one of each",
+                    "{who}: {what} have different lengths, {} and {}; every sample needs one of \
+                     each",
                     samples.n, dims[0]
                 )));
             }
             if let Some(index) = array.iter().position(|x| !x.is_finite()) {
                 let sample = index / shape.size();
                 return Err(Error::data(format!(
-                    "{who}: {what} hold {} in sample {sample}; mend or remove it",
+                    "{who}: {what}{which} hold {} in sample {sample}; mend or remove that sample",
                     array.iter().nth(index).copied().unwrap_or(f32::NAN)
                 )));
             }
@@ -162,12 +187,13 @@ impl<'a> Samples<'a> {
 }
 
 fn with_count(n: &str, shape: &Shape) -> String {
-    let dims: Vec<String> = shape.iter().map(usize::to_string).collect();
-    format!("({n}, {})", dims.join(", "))
+    let dims = shape.iter().map(usize::to_string);
+    let dims: Vec<String> = std::iter::once(n.to_string()).chain(dims).collect();
+    format!("({})", dims.join(", "))
 }
 
-/// The most likely mistake behind a wrong shape.
-fn advice(dims: &[usize], shape: &Shape) -> &'static str {
+/// The most likely mistake behind a wrong shape of inputs.
+fn advice_on_inputs(dims: &[usize], shape: &Shape) -> &'static str {
     if dims == &**shape {
         "the first axis counts the samples: use insert_axis(Axis(0)) for a single one"
     } else if dims.len() == shape.len()
@@ -179,5 +205,17 @@ fn advice(dims: &[usize], shape: &Shape) -> &'static str {
         "the sizes agree: reshape with to_shape or into_shape_with_order"
     } else {
         "change the data or the model's Input"
+    }
+}
+
+/// The most likely mistake behind a wrong shape of labels.
+fn advice_on_labels(dims: &[usize], shape: &Shape) -> &'static str {
+    if dims.len() == shape.len() {
+        "make labels one-hot with to_categorical, or use SparseCategoricalCrossentropy for integer \
+         labels"
+    } else if dims.len() == shape.len() + 2 {
+        "give integer labels, or use CategoricalCrossentropy for one-hot ones"
+    } else {
+        "the model's last layer and the labels must have the same number of classes"
     }
 }

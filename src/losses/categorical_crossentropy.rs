@@ -42,14 +42,18 @@ impl Loss for CategoricalCrossentropy {
         let rows = output.size() / classes;
         for (row, target) in targets.chunks_exact(classes).enumerate() {
             let sum: f32 = target.iter().sum();
-            if target.iter().any(|&t| t < 0.0) || (sum - 1.0).abs() > SUM_TOLERANCE {
-                return Err(format!(
-                    "the label of sample {} is not one-hot: its {classes} numbers sum to {sum}; \
-                     make labels with to_categorical, or use SparseCategoricalCrossentropy for \
-                     integer labels",
-                    row / rows
-                ));
-            }
+            let why = match target.iter().find(|&&t| t < 0.0) {
+                Some(negative) => format!("it holds {negative}"),
+                None if (sum - 1.0).abs() > SUM_TOLERANCE => {
+                    format!("its {classes} numbers sum to {sum}")
+                }
+                None => continue,
+            };
+            return Err(format!(
+                "the label of sample {} is not one-hot: {why}; make labels with to_categorical, or \
+                 use SparseCategoricalCrossentropy for integer labels",
+                row / rows
+            ));
         }
         Ok(())
     }

@@ -10,6 +10,7 @@ use crate::graph::Nodes;
 use crate::kernels::buffer::Buffer;
 use crate::kernels::parallel::inside_pool;
 use crate::random::derive;
+use crate::shape::Shape;
 
 mod network;
 mod slots;
@@ -123,7 +124,9 @@ impl Model {
             _ => Err(Error::data(format!(
                 "set_weight: `{name}` has the shape {}, got {}",
                 spec.shape,
-                arrays.first().map_or("no array".to_string(), |a| format!("{:?}", a.shape()))
+                arrays
+                    .first()
+                    .map_or("no array".to_string(), |a| Shape::from(a.shape()).to_string())
             ))),
         }
     }
@@ -199,7 +202,7 @@ impl Model {
 
     fn outputs<'a>(&self, x: impl Arrays<'a>, who: &str) -> Result<Vec<ArrayD<f32>>> {
         let network = &self.network;
-        let x = Samples::new(x.arrays(), network.shapes(&network.inputs), who, "the inputs")?;
+        let x = Samples::inputs(x.arrays(), network.shapes(&network.inputs), who)?;
         let mut outputs: Vec<Vec<f32>> = network
             .shapes(&network.outputs)
             .map(|shape| Vec::with_capacity(x.n * shape.size()))

@@ -166,11 +166,11 @@ fn sorted(inputs: &[Node], outputs: &[Node]) -> Result<Vec<Node>> {
     }
     let used: HashSet<usize> =
         order.iter().flat_map(Node::inputs).chain(outputs).map(Node::id).collect();
-    match inputs.iter().find(|node| !used.contains(&node.id())) {
-        Some(input) => Err(Error::graph(format!(
+    match inputs.iter().position(|node| !used.contains(&node.id())) {
+        Some(i) => Err(Error::graph(format!(
             "model: no output is reached from the input `{}` of shape {}; leave it out or use it",
-            input.name().unwrap_or("input_layer"),
-            input.shape()
+            names(&order)?[i],
+            inputs[i].shape()
         ))),
         None => Ok(order),
     }

@@ -22,6 +22,19 @@ impl Model {
     /// Where an output ends in the activation that the loss pairs with — softmax with
     /// [`CategoricalCrossentropy`](crate::losses::CategoricalCrossentropy) — training and evaluation
     /// leave that activation to the loss, which then works on scores and is exact.
+    ///
+    /// A model that has not been compiled cannot be trained; `fit` is a method of the
+    /// [`CompiledModel`]:
+    ///
+    /// ```compile_fail,E0599
+    /// # use convnet::prelude::*;
+    /// # use ndarray::array;
+    /// # let x = Input::new(2);
+    /// # let y = x.apply(Dense::new(2).activation(Softmax))?;
+    /// let mut model = Model::new(&x, &y)?;
+    /// model.fit(&array![[0.0, 1.0]], &array![[0, 1]], Fit::new())?;
+    /// # Ok::<(), convnet::Error>(())
+    /// ```
     pub fn compile(
         self,
         optimizer: impl Optimizer + 'static,
@@ -44,6 +57,7 @@ impl Model {
         let takes_scores = takes_scores.collect();
         CompiledModel {
             gradients: Buffer::zeros(network.trainable_len),
+            state_before: Buffer::zeros(network.frozen_len),
             slots: (0..optimizer.slots().min(MOST_SLOTS))
                 .map(|_| Buffer::zeros(network.trainable_len))
                 .collect(),
@@ -75,6 +89,8 @@ pub struct CompiledModel {
     /// Training steps so far, over all calls of `fit`.
     iterations: u64,
     gradients: Buffer,
+    /// The frozen weights before the current step: forward moves averages before the loss is known.
+    state_before: Buffer,
     slots: Vec<Buffer>,
     /// For each output, the targets of the current batch.
     targets: Vec<Vec<f32>>,
@@ -135,7 +151,11 @@ impl CompiledModel {
         let order: Vec<usize> = (0..x.n).collect();
         let mut tallies = self.tallies();
         inside_pool(|| self.train_samples(&x, &y, &order, seed, &mut tallies)).map_err(|loss| {
-            Error::new(ErrorKind::Diverged, format!("train_on_batch: the loss became {loss}"))
+            let why = format!(
+                "train_on_batch: the loss became {loss}; the weights are as before; try a smaller \
+                 learning rate or scale the inputs"
+            );
+            Error::new(ErrorKind::Diverged, why)
         })
     }
 
@@ -156,13 +176,13 @@ impl CompiledModel {
         y: Vec<CowArray<'a, f32, IxDyn>>,
         who: &str,
     ) -> Result<(Samples<'a>, Samples<'a>)> {
-        let x = Samples::new(x, self.network.shapes(&self.network.inputs), who, "the inputs")?;
+        let x = Samples::inputs(x, self.network.shapes(&self.network.inputs), who)?;
         let mut targets = Vec::new();
         for shape in self.network.shapes(&self.network.outputs) {
             let target = self.loss.target_shape(shape);
             targets.push(target.map_err(|why| Error::data(format!("{who}: {why}")))?);
         }
-        let y = Samples::new(y, &targets, who, "the labels")?;
+        let y = Samples::labels(y, &targets, who)?;
         if x.n != y.n {
             return Err(Error::data(format!(
                 "{who}: got {} inputs but {} labels; every sample needs one of each",
@@ -194,7 +214,7 @@ impl CompiledModel {
     }
 
     /// One step on the samples of these indices. Returns their mean loss; `Err` with it if it is not
-    /// finite, and then nothing has been changed but moving averages.
+    /// finite, and then the model is as before.
     pub(super) fn train_samples(
         &mut self,
         x: &Samples<'_>,
@@ -213,6 +233,7 @@ impl CompiledModel {
             x.gather(i, indices, workspace.output(network, step, n));
         }
         let Model { weights, state, .. } = &mut self.model;
+        self.state_before.copy_from_slice(state);
         workspace.forward(network, n, weights, state, seed);
         let mut total = 0.0;
         for (i, &output) in network.outputs.iter().enumerate() {
@@ -235,6 +256,7 @@ impl CompiledModel {
         tallies.count(n);
         let loss = total / n as f64;
         if !loss.is_finite() {
+            state.copy_from_slice(&self.state_before);
             return Err(loss);
         }
         workspace.backward(network, n, weights, &mut self.gradients);

@@ -147,6 +147,9 @@ impl CompiledModel {
         if fit.batch_size == 0 {
             return Err(Error::training("fit: batch_size is 0; it is at least 1"));
         }
+        if fit.epochs == 0 {
+            return Err(Error::training("fit: epochs is 0; it is at least 1"));
+        }
         if fit.initial_epoch >= fit.epochs {
             return Err(Error::training(format!(
                 "fit: nothing to do from epoch {} to {}; epochs is the number of the last epoch, \
@@ -209,6 +212,13 @@ impl CompiledModel {
                 let mut tallies = self.tallies();
                 self.evaluate_samples(x, y, range.clone(), task.batch_size, &mut tallies);
                 let found = tallies.logs();
+                if !found["loss"].is_finite() {
+                    return Err(diverged(
+                        &format!("the validation loss became {}", found["loss"]),
+                        &format!("after epoch {}", epoch + 1),
+                        "of that epoch",
+                    ));
+                }
                 callbacks.call(self, |callback, training| callback.on_test_end(found, training))?;
                 for (name, value) in found.iter() {
                     logs.set(&format!("val_{name}"), value);
@@ -240,14 +250,10 @@ impl CompiledModel {
                 .call(self, |callback, training| callback.on_train_batch_begin(batch, training))?;
             let seed = derive(seed, batch as u64);
             self.train_samples(task.x, task.y, indices, seed, &mut tallies).map_err(|loss| {
-                let (epoch, batch) = (epoch + 1, batch + 1);
-                Error::new(
-                    ErrorKind::Diverged,
-                    format!(
-                        "fit: the loss became {loss} in epoch {epoch}, batch {batch} (counted from \
-                         1); the weights are those before that batch, or the best so far with \
-                         restore_best_weights; try a smaller learning rate or scale the inputs"
-                    ),
+                diverged(
+                    &format!("the loss became {loss}"),
+                    &format!("in epoch {}, batch {}", epoch + 1, batch + 1),
+                    "before that batch",
                 )
             })?;
             let logs = tallies.logs();
@@ -280,6 +286,15 @@ impl CompiledModel {
         keys.sort();
         keys
     }
+}
+
+/// The error of a loss that is not finite, with which weights the model is left with.
+fn diverged(what: &str, when: &str, weights: &str) -> Error {
+    let why = format!(
+        "fit: {what} {when} (counted from 1); the weights are those {weights}, or the best so far \
+         with restore_best_weights; try a smaller learning rate or scale the inputs"
+    );
+    Error::new(ErrorKind::Diverged, why)
 }
 
 /// A training whose data and settings have been checked.
