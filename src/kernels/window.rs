@@ -15,6 +15,7 @@ use std::ops::Range;
 ///
 /// A convolution takes added cells as 0; a pool leaves them out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Padding {
     /// Windows lie wholly on the image; rows and columns that do not fill a window are dropped.
     Valid,

@@ -23,6 +23,8 @@ mod conv2d;
 mod dense;
 mod dropout;
 mod flatten;
+#[cfg(test)]
+mod keras;
 mod lanes;
 mod max_pooling2d;
 mod pass;
