@@ -2,6 +2,7 @@
 
 mod arrays;
 pub mod callbacks;
+pub mod datasets;
 mod error;
 mod graph;
 mod initializers;
@@ -14,6 +15,7 @@ mod model;
 pub mod models;
 pub mod optimizers;
 pub mod prelude;
+pub mod preprocessing;
 mod random;
 mod shape;
 pub mod training;

@@ -1,6 +1,7 @@
 //! What most programs need: `use convnet::prelude::*;`.
 
 pub use crate::callbacks::{Callback, EarlyStopping, Mode, Monitor};
+pub use crate::datasets;
 pub use crate::graph::{Input, Node, Nodes};
 pub use crate::initializers::Initializer;
 pub use crate::layers::Activation::{Linear, Relu, Sigmoid, Softmax, Tanh};
@@ -10,8 +11,9 @@ pub use crate::layers::{
     Flatten, Layer, MaxPool2D,
 };
 pub use crate::losses::{CategoricalCrossentropy, SparseCategoricalCrossentropy};
-pub use crate::metrics::Accuracy;
+pub use crate::metrics::{Accuracy, accuracy_score, classification_report, confusion_matrix};
 pub use crate::model::Model;
 pub use crate::models;
 pub use crate::optimizers::{Adam, Optimizer};
+pub use crate::preprocessing::{MinMax, Standardize, to_categorical};
 pub use crate::training::{CompiledModel, Fit, History, Verbose};

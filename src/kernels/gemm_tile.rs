@@ -249,13 +249,15 @@ fn tile<F: Fma, const K_MAJOR: bool, const R: usize, const N: usize>(
     assert!(a.len() > if K_MAJOR { last * a_stride + other } else { other * a_stride + last });
     for k in 0..depth {
         // SAFETY: `k <= last`, so that the row ends within the length asserted above.
-        let row = unsafe { &*b.as_ptr().add(k * b_stride).cast::<[f32; N]>() };
+        let row = unsafe { b.get_unchecked(k * b_stride..k * b_stride + N) };
         for (i, sums) in sums.iter_mut().enumerate() {
             let at = if K_MAJOR { k * a_stride + i } else { i * a_stride + k };
+            // SAFETY: `k <= last` and `i <= other`, so that `at` is within the length asserted above.
+            let x: *const f32 = unsafe { a.get_unchecked(at) };
             // A volatile read keeps LLVM from vectorising over `i` where a column of `A` is contiguous,
             // which would put the sums in memory: 2 instead of 98 GFLOP/s.
-            // SAFETY: `k <= last` and `i <= other`, so that `at` is within the length asserted above.
-            let x = unsafe { (&raw const a[0]).add(at).read_volatile() };
+            // SAFETY: `x` was a reference a line ago.
+            let x = unsafe { x.read_volatile() };
             for (sum, &y) in sums.iter_mut().zip(row) {
                 *sum = F::fma(x, y, *sum);
             }

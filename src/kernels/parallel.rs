@@ -3,7 +3,7 @@
 //! Kernels are parallel by splitting their output with rayon (`par_chunks_mut`) into pieces whose
 //! size does not depend on the number of threads, and end the chain with [`Worth::worth`]:
 //!
-//! ```ignore
+//! ```text
 //! y.par_chunks_mut(CHUNK).zip(x.par_chunks(CHUNK)).worth(bytes(8 * y.len())).for_each(|(y, x)| …);
 //! ```
 
@@ -41,6 +41,12 @@ pub(crate) trait Worth: IndexedParallelIterator {
 
 impl<I: IndexedParallelIterator> Worth for I {}
 
+/// Runs `f` on a thread of the pool, so that each kernel in it need not enter the pool anew, which
+/// takes about 20 µs.
+pub(crate) fn inside_pool<R: Send>(f: impl FnOnce() -> R + Send) -> R {
+    if rayon::current_thread_index().is_some() { f() } else { rayon::scope(|_| f()) }
+}
+
 /// Runs `f` on rayon pools of 1, 2 and 5 threads and demands the same bits of all.
 #[cfg(test)]
 pub(crate) fn assert_same_bits(f: impl Fn() -> Vec<f32> + Sync) {
@@ -69,10 +75,4 @@ mod tests {
         });
         assert!(y.iter().all(|&y| y == 1.0));
     }
-}
-
-/// Runs `f` on a thread of the pool, so that each kernel in it need not enter the pool anew, which
-/// takes about 20 µs.
-pub(crate) fn inside_pool<R: Send>(f: impl FnOnce() -> R + Send) -> R {
-    if rayon::current_thread_index().is_some() { f() } else { rayon::scope(|_| f()) }
 }
