@@ -35,8 +35,8 @@ pub struct Summary {
 /// What Keras takes on a terminal of 80 columns.
 const LINE_LENGTH: usize = 76;
 
-/// Below this a column would have no room for text; Keras refuses there.
-const LEAST_LINE_LENGTH: usize = 24;
+/// Leaves three characters for the text of the narrowest column; much below there is room for none.
+const LEAST_LINE_LENGTH: usize = 40;
 
 impl Summary {
     pub(super) fn new(network: &Network) -> Self {
@@ -58,7 +58,7 @@ impl Summary {
         }
     }
 
-    /// How many characters wide the table is, at least 24; 76, which is what Keras takes on a
+    /// How many characters wide the table is, at least 40; 76, which is what Keras takes on a
     /// terminal of 80 columns.
     pub fn line_length(self, line_length: usize) -> Self {
         Self { line_length: line_length.max(LEAST_LINE_LENGTH), ..self }
