@@ -10,14 +10,14 @@ use crate::error::Result;
 
 /// What [`fit`](super::CompiledModel::fit) prints to the standard output.
 ///
-/// A line an epoch is, where there are several epochs, otherwise without its beginning:
+/// A line an epoch looks like this; where there is only one epoch it begins with the count of steps:
 ///
 /// ```text
 /// Epoch 1/5 - 1688/1688 - 12s - 7ms/step - accuracy: 0.7731 - loss: 0.6114
 /// ```
 ///
-/// and the bar is as in Keras; the count on the left runs, the time is what is left of the epoch and
-/// at its end, validation included, what it took:
+/// The bar is Keras': the time is what is left of the epoch, and at its end what the epoch took with
+/// its validation. It is drawn at most every 50 ms.
 ///
 /// ```text
 /// Epoch 1/5
@@ -50,7 +50,8 @@ pub(super) struct Progress {
 }
 
 impl Progress {
-    pub(super) fn new(verbose: Verbose) -> Option<Box<dyn Callback>> {
+    /// `None` if nothing is to be printed.
+    pub(super) fn callback(verbose: Verbose) -> Option<Box<dyn Callback>> {
         let started = Instant::now();
         let progress = Self { verbose, bar: None, started, first_step: None, seen: 0 };
         (verbose != Verbose::Silent).then(|| Box::new(progress) as _)
