@@ -11,7 +11,7 @@ use crate::kernels::buffer::Buffer;
 use crate::kernels::parallel::inside_pool;
 use crate::losses::{Loss, LossPass};
 use crate::metrics::{IntoMetrics, Metric};
-use crate::model::{BATCH_SIZE, Model, Network, TrainingWorkspace, Workspace};
+use crate::model::{BATCH_SIZE, Model, Network, Summary, TrainingWorkspace, Workspace};
 use crate::optimizers::{MOST_SLOTS, Optimizer};
 
 use super::tallies::Tallies;
@@ -116,6 +116,15 @@ impl CompiledModel {
     /// The model alone, without optimizer and gradients.
     pub fn into_model(self) -> Model {
         self.model
+    }
+
+    /// The table of layers as [`Model::summary`] gives it; once training has begun it counts what
+    /// the optimizer keeps too, as Keras does.
+    pub fn summary(&self) -> Summary {
+        match self.iterations {
+            0 => self.model.summary(),
+            _ => self.model.summary().optimizer(self.slots.len()),
+        }
     }
 
     /// The optimizer, for a look at its learning rate or a change of it.

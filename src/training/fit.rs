@@ -175,7 +175,7 @@ impl CompiledModel {
             metrics: self.keys(validation.is_some()),
         };
         let mut callbacks = Callbacks { list: fit.callbacks, stop: false, plan };
-        callbacks.list.extend(Progress::new(fit.verbose));
+        callbacks.list.extend(Progress::callback(fit.verbose));
         let task = Task {
             x: &x,
             y: &y,

@@ -3,6 +3,7 @@
 mod compiled;
 mod fit;
 mod history;
+mod live_bar;
 mod progress;
 mod split;
 mod tallies;

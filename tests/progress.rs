@@ -1,0 +1,90 @@
+//! What `fit` writes where the output is no terminal, seen from another process.
+
+use std::env;
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+
+use convnet::prelude::*;
+use ndarray::{Array1, Array2};
+
+/// Tells the program, which is this file again, for how many epochs to train.
+const EPOCHS: &str = "CONVNET_TEST_EPOCHS";
+
+/// The program that is looked at: in the tests' own process it does nothing.
+#[test]
+fn program() -> convnet::Result<()> {
+    let Some(epochs) = env::var(EPOCHS).ok().and_then(|epochs| epochs.parse().ok()) else {
+        return Ok(());
+    };
+    let x = Input::new(3);
+    let mut model = Model::new(&x, x.apply(Dense::new(2).activation(Softmax))?)?.compile(
+        Adam::default(),
+        SparseCategoricalCrossentropy,
+        [Accuracy],
+    );
+    let (x, y) = (Array2::<f32>::ones((16, 3)), Array1::<f32>::zeros(16));
+    let fit = Fit::new().epochs(epochs).batch_size(1).validation_split(0.25);
+    model.fit(&x, &y, fit)?;
+    model.fit(&x, &y, Fit::new().verbose(Verbose::Silent))?;
+    // Before the harness writes to an output that may be closed.
+    std::process::exit(0)
+}
+
+fn start(epochs: usize) -> std::io::Result<Child> {
+    Command::new(env::current_exe()?)
+        .args(["program", "--exact", "--nocapture", "--test-threads=1"])
+        .env(EPOCHS, epochs.to_string())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+}
+
+/// What it wrote, less the greeting of the test harness.
+fn lines(epochs: usize) -> std::io::Result<Vec<String>> {
+    let output = start(epochs)?.wait_with_output()?;
+    assert!(output.status.success(), "{output:?}");
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let text = text.split_once("test program ... ").map_or("", |(_, text)| text);
+    let (notices, lines): (Vec<_>, Vec<_>) =
+        text.lines().map(String::from).partition(|line| line.starts_with("This is a debug build"));
+    assert_eq!(notices.len(), cfg!(debug_assertions) as usize);
+    Ok(lines)
+}
+
+#[test]
+fn one_line_an_epoch() -> std::io::Result<()> {
+    let lines = lines(3)?;
+    assert_eq!(lines.len(), 3, "{lines:?}");
+    for (epoch, line) in (1..).zip(&lines) {
+        assert!(line.starts_with(&format!("Epoch {epoch}/3 - 12/12 - 0s - ")), "{line}");
+        assert!(!line.contains(['\r', '\x1b', '\x08']), "{line:?}");
+        let parts: Vec<&str> = line.split(" - ").skip(3).collect();
+        let [pace, rest @ ..] = parts.as_slice() else { panic!("{line}") };
+        assert!(pace.ends_with("s/step"), "{line}");
+        let names: Vec<_> = rest.iter().filter_map(|part| part.split(": ").next()).collect();
+        assert_eq!(names, ["accuracy", "loss", "val_accuracy", "val_loss"]);
+    }
+    Ok(())
+}
+
+#[test]
+fn a_single_epoch_has_no_number() -> std::io::Result<()> {
+    let lines = lines(1)?;
+    assert!(lines.len() == 1 && lines[0].starts_with("12/12 - 0s - "), "{lines:?}");
+    Ok(())
+}
+
+#[test]
+fn a_closed_pipe_does_not_stop_training() -> std::io::Result<()> {
+    // More than a pipe holds, so that the program surely writes after it has been closed.
+    let mut child = start(1000)?;
+    if let Some(stdout) = child.stdout.take() {
+        let epoch = BufReader::new(stdout)
+            .lines()
+            .find(|line| line.as_ref().map_or(true, |line| line.contains("Epoch 1/1000")));
+        assert!(epoch.is_some_and(|line| line.is_ok()));
+    }
+    let output = child.wait_with_output()?;
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    Ok(())
+}
