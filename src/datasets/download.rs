@@ -99,6 +99,9 @@ fn fetch_file(
         hash.update(&chunk[..n]);
         file.write_all(&chunk[..n]).map_err(cannot_write)?;
     }
+    if content.limit() == 0 {
+        return Err(format!("is longer than {LONGEST} bytes, decompressed"));
+    }
     let found = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect::<String>();
     if found != checksum {
         return Err(format!("its SHA-256 is {found}; wanted {checksum}"));
@@ -108,7 +111,8 @@ fn fetch_file(
 }
 
 /// The body of an answer, read by a thread of its own so that silence can be noticed: the
-/// client's own time-out is one for the whole file.
+/// client's own time-out is one for the whole file. A thread left waiting for a silent mirror ends
+/// with that time-out.
 struct Body {
     chunks: Receiver<io::Result<Vec<u8>>>,
     current: Cursor<Vec<u8>>,
@@ -184,5 +188,209 @@ fn send_body(
         if chunks.send(Ok(chunk)).is_err() {
             return Ok(()); // The reader gave up.
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs::File;
+    use std::net::{TcpListener, TcpStream};
+
+    use flate2::Compression;
+    use flate2::write::GzEncoder;
+    use tempfile::{TempDir, tempdir};
+
+    /// What a server on loopback does with each request.
+    #[derive(Clone, Copy, PartialEq)]
+    enum Server {
+        Serves,
+        Chunked,
+        Decompresses,
+        HasOtherContent,
+        NeverEnds,
+        CutsOff,
+        HasNothing,
+        Stalls,
+        IsDown,
+    }
+    use Server::*;
+
+    /// Of the four files; long enough for several chunks.
+    fn content(name: &str) -> Vec<u8> {
+        (0..200_000_u32).map(|i| (i.wrapping_mul(i) >> 7) as u8).chain(name.bytes()).collect()
+    }
+
+    fn gzipped(content: &[u8]) -> Vec<u8> {
+        let mut gzip = GzEncoder::new(Vec::new(), Compression::fast());
+        gzip.write_all(content).unwrap();
+        gzip.finish().unwrap()
+    }
+
+    /// Starts the server; its thread ends with the test's process.
+    fn start(server: Server) -> &'static str {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/data", listener.local_addr().unwrap());
+        if server != IsDown {
+            thread::spawn(move || {
+                for stream in listener.incoming() {
+                    // A client may hang up early.
+                    let _ = stream.and_then(|stream| answer(server, stream));
+                }
+            });
+        }
+        url.leak()
+    }
+
+    fn answer(server: Server, mut stream: TcpStream) -> io::Result<()> {
+        let mut lines = BufReader::new(stream.try_clone()?).lines();
+        let request = lines.next().expect("a request")?;
+        lines.find(|line| line.as_ref().is_ok_and(String::is_empty));
+        let file = request.strip_prefix("GET /data/").unwrap().split(' ').next().unwrap();
+        let name = file.strip_suffix(".gz").expect("a gzipped file");
+        let body = match server {
+            HasOtherContent => gzipped(b"other content"),
+            Decompresses => content(name),
+            NeverEnds => gzipped(&vec![0; LONGEST as usize + (1 << 20)]),
+            _ => gzipped(&content(name)),
+        };
+        let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len());
+        match server {
+            HasNothing => stream.write_all(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"),
+            Chunked => {
+                stream.write_all(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")?;
+                for chunk in body.chunks(1000) {
+                    write!(stream, "{:x}\r\n", chunk.len())?;
+                    stream.write_all(chunk)?;
+                    stream.write_all(b"\r\n")?;
+                }
+                stream.write_all(b"0\r\n\r\n")
+            }
+            CutsOff | Stalls => {
+                stream.write_all(head.as_bytes())?;
+                stream.write_all(&body[..body.len() / 2])?;
+                if server == Stalls {
+                    thread::sleep(Duration::from_secs(60));
+                }
+                Ok(())
+            }
+            _ => {
+                stream.write_all(head.as_bytes())?;
+                stream.write_all(&body)
+            }
+        }
+    }
+
+    /// Fetches into a new directory from these servers.
+    fn fetch_from(servers: &[Server]) -> (TempDir, Result<(), String>) {
+        let directory = tempdir().unwrap();
+        let mirrors: Vec<&str> = servers.iter().map(|&server| start(server)).collect();
+        let hex = |name: &str| {
+            Sha256::digest(content(name)).iter().map(|byte| format!("{byte:02x}")).collect()
+        };
+        let checksums = NAMES.map(|name| -> &str { String::leak(hex(name)) });
+        let collection = Collection {
+            title: "Clothes",
+            variable: "CLOTHES_DIR",
+            folder: "clothes",
+            system: "",
+            advice: "",
+            mirrors: mirrors.leak(),
+            checksums,
+        };
+        let below = directory.path().join("not/made/yet");
+        // Long enough that a busy machine's live server never seems silent.
+        let silence = Duration::from_secs(if servers.contains(&Stalls) { 1 } else { 30 });
+        let result = fetch_patiently(&collection, &below, silence);
+        (directory, result)
+    }
+
+    #[track_caller]
+    fn succeeds(servers: &[Server]) {
+        let (directory, result) = fetch_from(servers);
+        assert_eq!(result, Ok(()));
+        for name in NAMES {
+            let path = directory.path().join("not/made/yet").join(name);
+            assert!(fs::read(path).unwrap() == content(name), "{name}");
+        }
+    }
+
+    /// Asserts that nothing is left behind and that the sentence has the file's address and words.
+    #[track_caller]
+    fn fails(server: Server, words: &str) {
+        let (directory, result) = fetch_from(&[server]);
+        let error = result.unwrap_err();
+        assert!(error.contains("/data/train-images-idx3-ubyte.gz: "), "{error}");
+        assert!(error.contains(words), "{error}\nwanted: {words}");
+        let left = fs::read_dir(directory.path().join("not/made/yet")).unwrap();
+        assert_eq!(left.count(), 0);
+    }
+
+    #[test]
+    fn success() {
+        succeeds(&[Serves]);
+        succeeds(&[Chunked]);
+        succeeds(&[Decompresses]);
+    }
+
+    #[test]
+    fn wrong_checksum() {
+        fails(HasOtherContent, "its SHA-256 is ");
+    }
+
+    #[test]
+    fn too_long() {
+        fails(NeverEnds, "is longer than 47040016 bytes");
+    }
+
+    #[test]
+    fn cut_off_half_way() {
+        fails(CutsOff, "was cut off after ");
+    }
+
+    #[test]
+    fn not_found() {
+        fails(HasNothing, "answered 404 Not Found");
+    }
+
+    #[test]
+    fn stalled() {
+        fails(Stalls, "was silent for 1s");
+    }
+
+    #[test]
+    fn no_network() {
+        fails(IsDown, "refused");
+    }
+
+    #[test]
+    fn the_next_mirror_serves_when_one_fails() {
+        for broken in [IsDown, HasNothing, CutsOff, HasOtherContent, Stalls] {
+            succeeds(&[broken, Serves]);
+        }
+    }
+
+    #[test]
+    fn every_mirror_that_failed_is_named() {
+        let error = fetch_from(&[HasNothing, CutsOff, IsDown]).1.unwrap_err();
+        assert_eq!(error.matches("http://127.0.0.1:").count(), 3, "{error}");
+    }
+
+    #[test]
+    fn a_cache_that_is_no_directory() {
+        let directory = tempdir().unwrap();
+        let file = directory.path().join("file");
+        File::create(&file).unwrap();
+        let collection = Collection {
+            title: "Clothes",
+            variable: "CLOTHES_DIR",
+            folder: "clothes",
+            system: "",
+            advice: "",
+            mirrors: &[],
+            checksums: [""; 4],
+        };
+        let error = fetch(&collection, &file.join("below")).unwrap_err();
+        assert!(error.contains("cannot be made: "), "{error}");
     }
 }

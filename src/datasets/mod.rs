@@ -51,5 +51,6 @@ struct Collection {
     /// Web directories with the four files, gzipped, in the order in which they are tried.
     mirrors: &'static [&'static str],
     /// SHA-256 of the four files, decompressed, in the order of [`four_files::NAMES`].
+    #[cfg_attr(not(feature = "download"), expect(dead_code))]
     checksums: [&'static str; 4],
 }

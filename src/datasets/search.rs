@@ -159,3 +159,76 @@ fn cache_directory() -> Option<PathBuf> {
     let xdg = env::var_os("XDG_CACHE_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
     xdg.or_else(|| Some(home?.join(".cache")))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    /// No mirror: nothing can be fetched.
+    const OFFLINE: Collection = Collection {
+        title: "Clothes",
+        variable: "CLOTHES_DIR",
+        folder: "clothes",
+        system: "/no/such/system/directory",
+        advice: "install them",
+        mirrors: &[],
+        checksums: [""; 4],
+    };
+
+    /// Makes a directory with the four files, empty since nobody reads them here.
+    fn full(directory: PathBuf) -> PathBuf {
+        fs::create_dir_all(&directory).unwrap();
+        for name in four_files::NAMES {
+            fs::write(directory.join(name), "").unwrap();
+        }
+        directory
+    }
+
+    #[test]
+    fn the_first_complete_directory_is_taken() {
+        let root = tempfile::tempdir().unwrap();
+        let [named, cache, system] = ["n", "c", "s"].map(|name| full(root.path().join(name)));
+        let find = |named: Option<&PathBuf>| {
+            Places { named: named.cloned(), cache: Some(cache.clone()), system: system.clone() }
+                .find(&OFFLINE)
+                .unwrap()
+                .source
+        };
+        let variable = "CLOTHES_DIR";
+        let directory = named.clone();
+        assert_eq!(find(Some(&named)), Source::Environment { variable, directory });
+        assert_eq!(find(None), Source::Cache(cache.clone()));
+        assert_eq!(find(None).to_string(), format!("the cache directory {}", cache.display()));
+        fs::remove_file(cache.join(four_files::NAMES[2])).unwrap();
+        assert_eq!(find(None), Source::System(system.clone()));
+    }
+
+    #[test]
+    fn a_named_directory_that_is_incomplete_is_an_error() {
+        let root = tempfile::tempdir().unwrap();
+        let [named, cache] = ["n", "c"].map(|name| full(root.path().join(name)));
+        fs::remove_file(named.join(four_files::NAMES[0])).unwrap();
+        let places = Places { named: Some(named), cache: Some(cache), system: PathBuf::new() };
+        let error = places.find(&OFFLINE).unwrap_err().to_string();
+        assert!(error.starts_with("Clothes: CLOTHES_DIR is set, but the directory "), "{error}");
+        assert!(error.contains(" lacks train-images-idx3-ubyte "), "{error}");
+    }
+
+    #[test]
+    fn nowhere_to_be_found_says_why_and_what_to_do() {
+        let root = tempfile::tempdir().unwrap();
+        let (cache, system) = (root.path().join("c"), root.path().join("s"));
+        let error = Places { named: None, cache: Some(cache.clone()), system: system.clone() }
+            .find(&OFFLINE)
+            .unwrap_err()
+            .to_string();
+        assert!(error.starts_with("Clothes was not found: CLOTHES_DIR is not set; "), "{error}");
+        assert!(error.contains(&format!("{} cannot be read", cache.display())), "{error}");
+        assert!(error.contains(&format!("{} cannot be read", system.display())), "{error}");
+        assert!(error.contains("download"), "{error}");
+        assert!(error.ends_with("name that in CLOTHES_DIR, or install them"), "{error}");
+        let homeless = Places { named: None, cache: None, system }.find(&OFFLINE).unwrap_err();
+        assert!(homeless.to_string().contains("no cache directory"), "{homeless}");
+    }
+}

@@ -73,7 +73,7 @@ pub(crate) fn par_gemm(level: Level, c: &mut [f32], a: Matrix<'_>, b: Matrix<'_>
     // A 16th of the larger side a piece, but not so little that copying the other operand shows.
     let rows = m.div_ceil(16).next_multiple_of(14).max(56);
     let cols = n.div_ceil(16).next_multiple_of(32).max(64);
-    if m * k * n == 0 {
+    if work.is_little() {
         way.product(level, c, a, b, write);
     } else if m > rows && m >= n {
         c.par_chunks_mut(rows * n).enumerate().worth(work).for_each(|(piece, c)| {
@@ -175,7 +175,7 @@ impl Way {
     }
 
     fn product(self, level: Level, c: &mut [f32], a: Matrix<'_>, b: Matrix<'_>, write: Write) {
-        let [m, k, n] = check(c, a, b);
+        let [_, k, n] = check(c, a, b);
         if write == Overwrite && k == 0 {
             c.fill(0.0);
         }
@@ -188,7 +188,7 @@ impl Way {
                 blocks(level, Output { floats: c, row_stride: n, col_stride: 1 }, a, b, write);
             }
             Way::Transposed => {
-                let c = Output { floats: c, row_stride: 1, col_stride: m.min(1) * n };
+                let c = Output { floats: c, row_stride: 1, col_stride: n };
                 blocks(level, c, b.t(), a.t(), write);
             }
         }

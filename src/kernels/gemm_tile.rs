@@ -187,7 +187,8 @@ impl Job<'_, '_> {
         }
     }
 
-    /// Copies panels of `B` to where their rows are next to each other, zeros beyond the last column.
+    /// Copies panels of `B` to where their rows are next to each other. Lanes beyond the last column
+    /// hold anything: what they sum up to is not stored.
     #[inline(always)]
     fn pack_b<const N: usize>(&mut self) {
         let [k, n] = [self.b.rows, self.b.cols];
@@ -195,20 +196,29 @@ impl Job<'_, '_> {
             let Some(place) = self.pack.place(self.b, j, width) else { continue };
             let cols = width.min(n - j);
             let panel = self.b.block(0..k, j..j + cols);
-            let packed = self.packed_b[place].chunks_exact_mut(width);
-            for (k, packed) in packed.enumerate() {
-                let (packed, beyond) = packed.split_at_mut(cols);
+            for (k, packed) in self.packed_b[place].chunks_exact_mut(width).enumerate() {
                 if panel.col_stride == 1 {
-                    packed.copy_from_slice(&panel.floats[k * panel.row_stride..][..cols]);
+                    copy_row(packed, &panel.floats[k * panel.row_stride..]);
                 } else {
-                    for (j, packed) in packed.iter_mut().enumerate() {
+                    for (j, packed) in packed[..cols].iter_mut().enumerate() {
                         *packed = panel.floats[j * panel.col_stride + k];
                     }
                 }
-                beyond.fill(0.0);
             }
         }
     }
+}
+
+/// Copies as much as there is, by vectors: a row of a few floats is not worth a call of `memcpy`.
+#[inline(always)]
+fn copy_row(to: &mut [f32], from: &[f32]) {
+    let from = &from[..from.len().min(to.len())];
+    let (vectors, rest) = from.as_chunks::<8>();
+    let (to_vectors, _) = to.as_chunks_mut::<8>();
+    for (to, from) in to_vectors.iter_mut().zip(vectors) {
+        *to = *from;
+    }
+    to[from.len() - rest.len()..from.len()].copy_from_slice(rest);
 }
 
 /// Copies rows of `A` to where they are [`PACKED_ROW`] apart.

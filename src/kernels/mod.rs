@@ -2,16 +2,21 @@
 //! `unsafe` and of instruction sets.
 
 pub(crate) mod activation;
-pub(crate) mod adam;
 pub(crate) mod average_pool;
 pub(crate) mod buffer;
+pub(crate) mod channels;
 pub(crate) mod conv;
+mod exp;
 pub(crate) mod gemm;
 mod gemm_tile;
-pub(crate) mod im2col;
+mod im2col;
+pub(crate) mod lanes;
 pub(crate) mod max_pool;
+pub(crate) mod normalise;
 pub(crate) mod parallel;
 mod pool;
+pub(crate) mod reductions;
 pub(crate) mod simd;
 pub(crate) mod softmax;
+pub(crate) mod update;
 pub(crate) mod window;

@@ -20,14 +20,22 @@ pub(crate) struct Nanoseconds(usize);
 /// A job of a thread takes at least this long: handing one over costs 3–15 µs.
 const SMALLEST_JOB: Nanoseconds = Nanoseconds(10_000);
 
+impl Nanoseconds {
+    /// Not enough for two threads.
+    pub(crate) fn is_little(self) -> bool {
+        self.0 < 2 * SMALLEST_JOB.0
+    }
+}
+
 /// The work of a loop bound by arithmetic: about 100 operations a nanosecond.
 pub(crate) fn flops(count: usize) -> Nanoseconds {
     Nanoseconds(count / 100)
 }
 
-/// The work of a loop bound by memory: about 20 bytes read or written a nanosecond.
+/// The work of a loop that reads and writes so many bytes: about 60 of them a nanosecond from the
+/// caches. What does not fit there takes longer, but is worth several threads by this count too.
 pub(crate) fn bytes(count: usize) -> Nanoseconds {
-    Nanoseconds(count / 20)
+    Nanoseconds(count / 60)
 }
 
 pub(crate) trait Worth: IndexedParallelIterator {

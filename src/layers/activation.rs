@@ -3,7 +3,8 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::{Backward, Infer, Layer, single};
-use crate::kernels::{activation, softmax};
+use crate::kernels::simd::level;
+use crate::kernels::{activation, channels, softmax};
 use crate::shape::Shape;
 
 /// A function of every element, or for softmax of every row of the last axis. Used as the
@@ -36,14 +37,27 @@ pub enum Activation {
 }
 
 impl Activation {
+    /// Adds the bias of each channel to rows of `c` numbers, none if it is empty, and applies the
+    /// function, in place.
+    pub(super) fn with_bias(self, y: &mut [f32], bias: &[f32], c: usize) {
+        match (self, bias) {
+            (_, []) => self.apply_to(y, c),
+            (Self::Relu, _) => channels::add_bias_relu(level(), y, bias),
+            _ => {
+                channels::add_bias(level(), y, bias);
+                self.apply_to(y, c);
+            }
+        }
+    }
+
     /// Applies the function to rows of `c` numbers, in place.
     pub(super) fn apply_to(self, y: &mut [f32], c: usize) {
         match self {
             Self::Linear => {}
-            Self::Relu => activation::relu(y),
-            Self::Softmax => softmax::softmax(y, c),
-            Self::Tanh => activation::tanh(y),
-            Self::Sigmoid => activation::sigmoid(y),
+            Self::Relu => activation::relu(level(), y),
+            Self::Softmax => softmax::softmax(level(), y, c),
+            Self::Tanh => activation::tanh(level(), y),
+            Self::Sigmoid => activation::sigmoid(level(), y),
         }
     }
 
@@ -51,10 +65,10 @@ impl Activation {
     pub(super) fn gradient(self, y: &[f32], dy: &mut [f32], c: usize) {
         match self {
             Self::Linear => {}
-            Self::Relu => activation::relu_backward(y, dy),
-            Self::Softmax => softmax::softmax_backward(y, dy, c),
-            Self::Tanh => activation::tanh_backward(y, dy),
-            Self::Sigmoid => activation::sigmoid_backward(y, dy),
+            Self::Relu => activation::relu_backward(level(), y, dy),
+            Self::Softmax => softmax::softmax_backward(level(), y, dy, c),
+            Self::Tanh => activation::tanh_backward(level(), y, dy),
+            Self::Sigmoid => activation::sigmoid_backward(level(), y, dy),
         }
     }
 }

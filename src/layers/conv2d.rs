@@ -4,8 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{Activation, Backward, Infer, Layer, Pair, WeightSpec, image};
 use crate::initializers::Initializer;
-use crate::kernels::activation;
 use crate::kernels::conv::Conv;
+use crate::kernels::reductions::sum_rows;
+use crate::kernels::simd::level;
 use crate::kernels::window::{Padding, Window};
 use crate::shape::Shape;
 
@@ -134,10 +135,7 @@ impl Layer for Conv2D {
     fn infer(&self, pass: Infer<'_>) {
         let (x, w, y) = (pass.x.get(0), pass.w, pass.y);
         self.accepted(pass.x.shapes()).forward(x, w.get(0), y);
-        if self.use_bias {
-            activation::add_bias(y, w.get(1));
-        }
-        self.activation.apply_to(y, self.filters);
+        self.activation.with_bias(y, w.get(1), self.filters);
     }
 
     fn backward(&self, mut pass: Backward<'_>) {
@@ -147,7 +145,7 @@ impl Layer for Conv2D {
         let (dkernel, dbias) = pass.dw.pair();
         conv.backward_weights(x, dy, pass.scratch, dkernel);
         if self.use_bias {
-            activation::sum_rows(dy, dbias);
+            sum_rows(level(), dy, dbias);
         }
         if let Some(dx) = pass.dx.get(0) {
             conv.backward_input(dy, pass.w.get(0), dx);

@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 use super::{Activation, Backward, Infer, Layer, WeightSpec, single};
 use crate::initializers::Initializer;
 use crate::kernels::gemm::{Matrix, Write, par_gemm};
-use crate::kernels::{activation, simd};
+use crate::kernels::reductions::sum_rows;
+use crate::kernels::simd::level;
 use crate::shape::Shape;
 
 /// A fully connected layer: `y = activation(x · kernel + bias)`. Keras: `Dense`.
@@ -106,11 +107,8 @@ impl Layer for Dense {
         let rows = x.len() / inputs;
         let kernel = Matrix::new(w.get(0), inputs, units);
         // (rows, inputs) · (inputs, units)
-        par_gemm(simd::level(), y, Matrix::new(x, rows, inputs), kernel, Write::Overwrite);
-        if self.use_bias {
-            activation::add_bias(y, w.get(1));
-        }
-        self.activation.apply_to(y, units);
+        par_gemm(level(), y, Matrix::new(x, rows, inputs), kernel, Write::Overwrite);
+        self.activation.with_bias(y, w.get(1), units);
     }
 
     fn backward(&self, mut pass: Backward<'_>) {
@@ -122,14 +120,14 @@ impl Layer for Dense {
         let x = Matrix::new(x, rows, inputs);
         let dz = Matrix::new(dy, rows, units);
         // (inputs, rows) · (rows, units)
-        par_gemm(simd::level(), dkernel, x.t(), dz, Write::Overwrite);
+        par_gemm(level(), dkernel, x.t(), dz, Write::Overwrite);
         if self.use_bias {
-            activation::sum_rows(dy, dbias);
+            sum_rows(level(), dy, dbias);
         }
         if let Some(dx) = pass.dx.get(0) {
             let kernel = Matrix::new(pass.w.get(0), inputs, units);
             // (rows, units) · (units, inputs)
-            par_gemm(simd::level(), dx, dz, kernel.t(), Write::Overwrite);
+            par_gemm(level(), dx, dz, kernel.t(), Write::Overwrite);
         }
     }
 

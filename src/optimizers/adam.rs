@@ -1,5 +1,6 @@
 use super::Optimizer;
-use crate::kernels::adam::{AdamStep, adam};
+use crate::kernels::simd::level;
+use crate::kernels::update::{AdamStep, adam};
 
 /// Adam (Kingma & Ba 2015) as in Keras: with `t` the number of the step from 1,
 ///
@@ -85,15 +86,8 @@ impl Optimizer for Adam {
 
     fn step(&self, iteration: u64, w: &mut [f32], g: &[f32], slots: &mut [&mut [f32]]) {
         let [m, v] = slots else { unreachable!("Adam asks for two slots") };
-        // Beyond the range of i32 both powers are 0.
-        let t = i32::try_from(iteration + 1).unwrap_or(i32::MAX);
-        let correction = (1.0 - self.beta_2.powi(t)).sqrt() / (1.0 - self.beta_1.powi(t));
-        let step = AdamStep {
-            alpha: (self.learning_rate * correction) as f32,
-            one_minus_beta_1: (1.0 - self.beta_1) as f32,
-            one_minus_beta_2: (1.0 - self.beta_2) as f32,
-            epsilon: self.epsilon as f32,
-        };
-        adam(step, w, g, m, v);
+        let betas = [self.beta_1, self.beta_2];
+        let step = AdamStep::new(self.learning_rate, betas, self.epsilon, iteration + 1);
+        adam(level(), step, w, g, m, v);
     }
 }
