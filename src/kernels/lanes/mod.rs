@@ -18,7 +18,6 @@ pub(crate) mod dense;
 pub(crate) mod transpose;
 mod vector;
 
-
 use super::window::Window;
 
 /// Images in a block: the floats of the widest vector.
