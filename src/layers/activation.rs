@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Backward, Infer, Layer, single};
+use super::{Backward, Infer, Lanes, Layer, single};
 use crate::kernels::simd::level;
 use crate::kernels::{activation, channels, softmax};
 use crate::shape::Shape;
@@ -85,6 +85,10 @@ impl Layer for Activation {
 
     fn output_shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
         single(inputs).cloned()
+    }
+
+    fn lanes(&self, _inputs: &[Shape]) -> Lanes {
+        if *self == Self::Softmax { Lanes::Never } else { Lanes::Either }
     }
 
     fn infer(&self, pass: Infer<'_>) {

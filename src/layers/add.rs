@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use super::{Backward, Infer, Layer};
+use super::{Backward, Infer, Lanes, Layer};
 use crate::shape::Shape;
 
 /// The sum of inputs of the same shape. Keras: `Add`.
@@ -40,6 +40,10 @@ impl Layer for Add {
             }
             _ => Err("it wants at least two inputs: [a, b].apply(Add::new())".to_string()),
         }
+    }
+
+    fn lanes(&self, _inputs: &[Shape]) -> Lanes {
+        Lanes::Either
     }
 
     fn infer(&self, pass: Infer<'_>) {

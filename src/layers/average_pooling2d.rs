@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use super::{Backward, Infer, Layer, Padding, Pair, image};
+use super::{Backward, Infer, Lanes, Layer, Padding, Pair, image};
 use crate::kernels::average_pool::{average_pool, average_pool_backward};
 use crate::kernels::window::Window;
 use crate::shape::Shape;
@@ -70,13 +70,19 @@ impl Layer for AveragePooling2D {
         Ok([h, w, c].into())
     }
 
+    fn lanes(&self, _inputs: &[Shape]) -> Lanes {
+        Lanes::Either
+    }
+
     fn infer(&self, pass: Infer<'_>) {
         let (window, c) = self.accepted(pass.x.shapes());
+        let c = c * pass.layout.across();
         average_pool(&window, c, pass.x.get(0), pass.y);
     }
 
     fn backward(&self, mut pass: Backward<'_>) {
         let (window, c) = self.accepted(pass.x.shapes());
+        let c = c * pass.layout.across();
         if let Some(dx) = pass.dx.get(0) {
             average_pool_backward(&window, c, pass.dy, dx);
         }

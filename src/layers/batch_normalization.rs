@@ -1,7 +1,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::activation::last;
-use super::{Backward, Forward, Infer, Layer, WeightSpec, single};
+use super::{Backward, Forward, Infer, Layer, Layout, WeightSpec, single};
 use crate::initializers::Initializer;
 use crate::kernels::normalise::{normalise, normalise_backward};
 use crate::kernels::reductions::{gradient_sums, moments};
@@ -101,11 +101,11 @@ impl Layer for BatchNormalization {
     }
 
     /// The batch's mean and `1 / √(variance + epsilon)`.
-    fn saved_len(&self, inputs: &[Shape], _n: usize) -> usize {
+    fn saved_len(&self, inputs: &[Shape], _n: usize, _layout: Layout) -> usize {
         2 * last(&inputs[0])
     }
 
-    fn scratch_len(&self, inputs: &[Shape], _n: usize) -> usize {
+    fn scratch_len(&self, inputs: &[Shape], _n: usize, _layout: Layout) -> usize {
         last(&inputs[0])
     }
 

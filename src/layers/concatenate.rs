@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use super::{Backward, Infer, Layer};
+use super::{Backward, Infer, Lanes, Layer};
 use crate::shape::Shape;
 
 /// Puts inputs one behind the other on the last axis, the channels of images. Keras: `Concatenate`.
@@ -48,11 +48,16 @@ impl Layer for Concatenate {
         Ok([rows, &[channels]].concat().into())
     }
 
+    fn lanes(&self, _inputs: &[Shape]) -> Lanes {
+        Lanes::Either
+    }
+
     fn infer(&self, pass: Infer<'_>) {
-        let channels = channels(pass.x.shapes());
+        let across = pass.layout.across();
+        let channels = across * channels(pass.x.shapes());
         let mut from = 0;
         for (i, shape) in pass.x.shapes().iter().enumerate() {
-            let c = shape[shape.len() - 1];
+            let c = across * shape[shape.len() - 1];
             let rows = pass.y.chunks_exact_mut(channels);
             for (y, x) in rows.zip(pass.x.get(i).chunks_exact(c)) {
                 y[from..from + c].copy_from_slice(x);
@@ -62,10 +67,11 @@ impl Layer for Concatenate {
     }
 
     fn backward(&self, mut pass: Backward<'_>) {
-        let channels = channels(pass.x.shapes());
+        let across = pass.layout.across();
+        let channels = across * channels(pass.x.shapes());
         let mut from = 0;
         for (i, shape) in pass.x.shapes().iter().enumerate() {
-            let c = shape[shape.len() - 1];
+            let c = across * shape[shape.len() - 1];
             if let Some(dx) = pass.dx.get(i) {
                 for (dx, dy) in dx.chunks_exact_mut(c).zip(pass.dy.chunks_exact(channels)) {
                     dx.copy_from_slice(&dy[from..from + c]);

@@ -2,11 +2,9 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Activation, Backward, Infer, Layer, Pair, WeightSpec, image};
+use super::{Activation, Backward, Infer, Lanes, Layer, Layout, Pair, WeightSpec, image};
 use crate::initializers::Initializer;
 use crate::kernels::conv::Conv;
-use crate::kernels::reductions::sum_rows;
-use crate::kernels::simd::level;
 use crate::kernels::window::{Padding, Window};
 use crate::shape::Shape;
 
@@ -128,27 +126,32 @@ impl Layer for Conv2D {
         weights
     }
 
-    fn scratch_len(&self, inputs: &[Shape], n: usize) -> usize {
-        self.accepted(inputs).sums_len(n)
+    fn lanes(&self, inputs: &[Shape]) -> Lanes {
+        let faster = self.activation != Activation::Softmax && self.accepted(inputs).few_filters();
+        if faster { Lanes::Faster } else { Lanes::Never }
+    }
+
+    fn scratch_len(&self, inputs: &[Shape], n: usize, layout: Layout) -> usize {
+        self.accepted(inputs).scratch_len(layout, n)
     }
 
     fn infer(&self, pass: Infer<'_>) {
-        let (x, w, y) = (pass.x.get(0), pass.w, pass.y);
-        self.accepted(pass.x.shapes()).forward(x, w.get(0), y);
-        self.activation.with_bias(y, w.get(1), self.filters);
+        let (x, w, y, layout) = (pass.x.get(0), pass.w, pass.y, pass.layout);
+        let relu = self.activation == Activation::Relu;
+        self.accepted(pass.x.shapes()).forward(layout, x, w.get(0), w.get(1), relu, y);
+        if !relu {
+            self.activation.apply_to(y, self.filters);
+        }
     }
 
     fn backward(&self, mut pass: Backward<'_>) {
-        let (x, dy) = (pass.x.get(0), pass.dy);
+        let (x, dy, layout) = (pass.x.get(0), pass.dy, pass.layout);
         let conv = self.accepted(pass.x.shapes());
         self.activation.gradient(pass.y, dy, self.filters);
         let (dkernel, dbias) = pass.dw.pair();
-        conv.backward_weights(x, dy, pass.scratch, dkernel);
-        if self.use_bias {
-            sum_rows(level(), dy, dbias);
-        }
+        conv.backward_weights(layout, x, dy, pass.scratch, [dkernel, dbias]);
         if let Some(dx) = pass.dx.get(0) {
-            conv.backward_input(dy, pass.w.get(0), dx);
+            conv.backward_input(layout, dy, pass.w.get(0), dx);
         }
     }
 

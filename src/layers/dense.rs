@@ -2,8 +2,9 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Activation, Backward, Infer, Layer, WeightSpec, single};
+use super::{Activation, Backward, Infer, Lanes, Layer, Layout, WeightSpec, single};
 use crate::initializers::Initializer;
+use crate::kernels::conv::Conv;
 use crate::kernels::gemm::{Matrix, Write, par_gemm};
 use crate::kernels::reductions::sum_rows;
 use crate::kernels::simd::level;
@@ -38,6 +39,10 @@ pub struct Dense {
     kernel_initializer: Initializer,
     bias_initializer: Initializer,
 }
+
+/// The largest kernel that is worked on with samples in lanes: it is read anew for every block of 16
+/// samples, so it should stay in a core's cache. 256 KB.
+const LARGEST_KERNEL_IN_LANES: usize = 64 * 1024;
 
 impl Dense {
     /// A layer with this many outputs.
@@ -101,9 +106,30 @@ impl Layer for Dense {
         weights
     }
 
+    fn lanes(&self, inputs: &[Shape]) -> Lanes {
+        let fits = inputs[0].size() * self.units <= LARGEST_KERNEL_IN_LANES;
+        let softmax = self.activation == Activation::Softmax;
+        if inputs[0].len() == 1 && fits && !softmax { Lanes::Either } else { Lanes::Never }
+    }
+
+    fn scratch_len(&self, inputs: &[Shape], n: usize, layout: Layout) -> usize {
+        match layout {
+            Layout::Rows => 0,
+            Layout::Lanes => Conv::dense(inputs[0].size(), self.units).scratch_len(layout, n),
+        }
+    }
+
     fn infer(&self, pass: Infer<'_>) {
         let (x, w, y) = (pass.x.get(0), pass.w, pass.y);
         let [inputs, units] = [self.inputs(pass.x.shape(0)), self.units];
+        if pass.layout == Layout::Lanes {
+            let relu = self.activation == Activation::Relu;
+            let conv = Conv::dense(inputs, units);
+            conv.forward(pass.layout, x, w.get(0), w.get(1), relu, y);
+            return if !relu {
+                self.activation.apply_to(y, units)
+            };
+        }
         let rows = x.len() / inputs;
         let kernel = Matrix::new(w.get(0), inputs, units);
         // (rows, inputs) · (inputs, units)
@@ -117,6 +143,14 @@ impl Layer for Dense {
         let rows = x.len() / inputs;
         self.activation.gradient(pass.y, dy, units);
         let (dkernel, dbias) = pass.dw.pair();
+        if pass.layout == Layout::Lanes {
+            let conv = Conv::dense(inputs, units);
+            conv.backward_weights(pass.layout, x, dy, pass.scratch, [dkernel, dbias]);
+            if let Some(dx) = pass.dx.get(0) {
+                conv.backward_input(pass.layout, dy, pass.w.get(0), dx);
+            }
+            return;
+        }
         let x = Matrix::new(x, rows, inputs);
         let dz = Matrix::new(dy, rows, units);
         // (inputs, rows) · (rows, units)

@@ -2,7 +2,7 @@ use rand::Rng;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::{Backward, Forward, Infer, Layer, single};
+use super::{Backward, Forward, Infer, Lanes, Layer, Layout, single};
 use crate::kernels::parallel::{Worth, bytes};
 use crate::random::{derive, generator};
 use crate::shape::Shape;
@@ -51,9 +51,13 @@ impl Layer for Dropout {
         single(inputs).cloned()
     }
 
+    fn lanes(&self, _inputs: &[Shape]) -> Lanes {
+        Lanes::Either
+    }
+
     /// The factor of each element: 0 or `1 / (1 − rate)`.
-    fn saved_len(&self, inputs: &[Shape], n: usize) -> usize {
-        n * inputs[0].size()
+    fn saved_len(&self, inputs: &[Shape], n: usize, layout: Layout) -> usize {
+        layout.floats(n, inputs[0].size())
     }
 
     fn infer(&self, pass: Infer<'_>) {

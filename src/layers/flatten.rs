@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use super::{Backward, Infer, Layer, single};
+use super::{Backward, Infer, Lanes, Layer, single};
 use crate::shape::Shape;
 
 /// Images to vectors: `(n, h, w, c)` becomes `(n, h·w·c)`. Keras: `Flatten`.
@@ -28,6 +28,10 @@ impl Layer for Flatten {
 
     fn output_shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
         Ok(single(inputs)?.size().into())
+    }
+
+    fn lanes(&self, _inputs: &[Shape]) -> Lanes {
+        Lanes::Either
     }
 
     fn infer(&self, pass: Infer<'_>) {

@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use super::{Backward, Infer, Layer, Padding, Pair, image};
+use super::{Backward, Infer, Lanes, Layer, Padding, Pair, image};
 use crate::kernels::max_pool::{max_pool, max_pool_backward};
 use crate::kernels::window::Window;
 use crate::shape::Shape;
@@ -72,13 +72,19 @@ impl Layer for MaxPool2D {
         Ok([h, w, c].into())
     }
 
+    fn lanes(&self, _inputs: &[Shape]) -> Lanes {
+        Lanes::Either
+    }
+
     fn infer(&self, pass: Infer<'_>) {
         let (window, c) = self.accepted(pass.x.shapes());
+        let c = c * pass.layout.across();
         max_pool(&window, c, pass.x.get(0), pass.y);
     }
 
     fn backward(&self, mut pass: Backward<'_>) {
         let (window, c) = self.accepted(pass.x.shapes());
+        let c = c * pass.layout.across();
         if let Some(dx) = pass.dx.get(0) {
             max_pool_backward(&window, c, pass.x.get(0), pass.y, pass.dy, dx);
         }

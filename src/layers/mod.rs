@@ -23,9 +23,11 @@ mod conv2d;
 mod dense;
 mod dropout;
 mod flatten;
+mod lanes;
 mod max_pooling2d;
 mod pass;
 
+pub use crate::kernels::layout::Layout;
 pub use crate::kernels::window::Padding;
 pub use activation::Activation;
 pub use add::Add;
@@ -36,6 +38,7 @@ pub use conv2d::Conv2D;
 pub use dense::Dense;
 pub use dropout::Dropout;
 pub use flatten::Flatten;
+pub(crate) use lanes::{FromLanes, ToLanes};
 pub use max_pooling2d::MaxPool2D;
 pub use pass::{Backward, Forward, Gradients, Infer, Inputs, Weights, WeightsMut};
 
@@ -54,13 +57,19 @@ pub trait Layer: fmt::Debug + Send + Sync {
         Vec::new()
     }
 
-    /// How many floats `forward` leaves for `backward`, for `n` samples.
-    fn saved_len(&self, _inputs: &[Shape], _n: usize) -> usize {
+    /// Whether it can work with samples in lanes, see [`Layout`]. Without a word of the layer it only
+    /// ever sees rows.
+    fn lanes(&self, _inputs: &[Shape]) -> Lanes {
+        Lanes::Never
+    }
+
+    /// How many floats `forward` leaves for `backward`, for `n` samples in a layout.
+    fn saved_len(&self, _inputs: &[Shape], _n: usize, _layout: Layout) -> usize {
         0
     }
 
-    /// How many floats of scratch a pass over `n` samples works in.
-    fn scratch_len(&self, _inputs: &[Shape], _n: usize) -> usize {
+    /// How many floats of scratch a pass over `n` samples in a layout works in.
+    fn scratch_len(&self, _inputs: &[Shape], _n: usize, _layout: Layout) -> usize {
         0
     }
 
@@ -90,6 +99,17 @@ pub trait Layer: fmt::Debug + Send + Sync {
     {
         LayerSpec { layer: Arc::new(self), name: Some(name.into()) }
     }
+}
+
+/// What a layer makes of samples in lanes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lanes {
+    /// It takes rows only.
+    Never,
+    /// It takes its inputs as they come.
+    Either,
+    /// It is faster with them.
+    Faster,
 }
 
 /// A weight that a layer wants.

@@ -4,6 +4,7 @@
 use std::ops::Range;
 
 use crate::kernels::buffer::Buffer;
+use crate::kernels::layout::Layout;
 use crate::shape::Shape;
 
 /// Inference: `y` from `x` and the weights.
@@ -11,6 +12,8 @@ use crate::shape::Shape;
 pub struct Infer<'a> {
     /// How many samples.
     pub n: usize,
+    /// How `x` and `y` lie in memory: `Rows`, unless the layer's `lanes` says that it can do both.
+    pub layout: Layout,
     /// The inputs, each `(n, shape…)`.
     pub x: Inputs<'a>,
     /// The trainable weights.
@@ -28,6 +31,8 @@ pub struct Infer<'a> {
 pub struct Forward<'a> {
     /// How many samples.
     pub n: usize,
+    /// How `x` and `y` lie in memory: `Rows`, unless the layer's `lanes` says that it can do both.
+    pub layout: Layout,
     /// The inputs, each `(n, shape…)`.
     pub x: Inputs<'a>,
     /// The trainable weights.
@@ -49,6 +54,7 @@ impl<'a> Forward<'a> {
     pub fn as_infer(&mut self) -> Infer<'_> {
         Infer {
             n: self.n,
+            layout: self.layout,
             x: self.x,
             w: self.w,
             state: Weights { floats: self.state.floats, ranges: self.state.ranges },
@@ -64,6 +70,8 @@ impl<'a> Forward<'a> {
 pub struct Backward<'a> {
     /// How many samples.
     pub n: usize,
+    /// How `x` and `y` lie in memory: `Rows`, unless the layer's `lanes` says that it can do both.
+    pub layout: Layout,
     /// The inputs of the forward pass.
     pub x: Inputs<'a>,
     /// The trainable weights.
@@ -86,6 +94,7 @@ pub struct Backward<'a> {
 #[derive(Clone, Copy, Debug)]
 pub struct Inputs<'a> {
     pub(crate) n: usize,
+    pub(crate) layout: Layout,
     pub(crate) outputs: &'a [Buffer],
     pub(crate) slots: &'a [usize],
     pub(crate) shapes: &'a [Shape],
@@ -94,7 +103,7 @@ pub struct Inputs<'a> {
 impl<'a> Inputs<'a> {
     /// The floats `(n, shape…)` of one input.
     pub fn get(&self, index: usize) -> &'a [f32] {
-        &self.outputs[self.slots[index]][..self.n * self.shapes[index].size()]
+        &self.outputs[self.slots[index]][..self.layout.floats(self.n, self.shapes[index].size())]
     }
 
     /// The shape of one sample of an input.
@@ -152,6 +161,7 @@ impl WeightsMut<'_> {
 #[derive(Debug)]
 pub struct Gradients<'a> {
     pub(crate) n: usize,
+    pub(crate) layout: Layout,
     pub(crate) buffers: &'a mut [Option<Buffer>],
     pub(crate) shapes: &'a [Shape],
 }
@@ -159,7 +169,7 @@ pub struct Gradients<'a> {
 impl Gradients<'_> {
     /// The gradient `(n, shape…)` to one input; `None` where nothing before it learns.
     pub fn get(&mut self, index: usize) -> Option<&mut [f32]> {
-        let len = self.n * self.shapes[index].size();
+        let len = self.layout.floats(self.n, self.shapes[index].size());
         self.buffers[index].as_mut().map(|buffer| &mut buffer[..len])
     }
 }

@@ -15,11 +15,13 @@ use crate::shape::Shape;
 mod network;
 mod slots;
 mod summary;
+mod training_workspace;
 mod workspace;
 
 pub(crate) use network::Network;
 pub use summary::Summary;
-pub(crate) use workspace::{TrainingWorkspace, Workspace};
+pub(crate) use training_workspace::TrainingWorkspace;
+pub(crate) use workspace::Workspace;
 
 /// How many samples `predict` and `evaluate` take at a time, as in Keras.
 pub(crate) const BATCH_SIZE: usize = 32;
@@ -212,12 +214,12 @@ impl Model {
         let mut run = || {
             for start in (0..x.n).step_by(BATCH_SIZE) {
                 let n = BATCH_SIZE.min(x.n - start);
-                for (i, &step) in network.inputs.iter().enumerate() {
-                    workspace.output(network, step, n).copy_from_slice(x.range(i, start, n));
+                for i in 0..network.inputs.len() {
+                    workspace.input(i, n).copy_from_slice(x.range(i, start, n));
                 }
-                workspace.infer(network, n, &self.weights, &self.state);
-                for (floats, &step) in outputs.iter_mut().zip(&network.outputs) {
-                    floats.extend_from_slice(workspace.output(network, step, n));
+                workspace.infer(n, &self.weights, &self.state);
+                for (i, floats) in outputs.iter_mut().enumerate() {
+                    floats.extend_from_slice(workspace.output(i, n));
                 }
             }
         };
@@ -240,7 +242,7 @@ impl Model {
     /// A workspace that nobody uses, or a new one.
     fn workspace(&self, capacity: usize) -> Workspace {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        let found = idle.iter().position(|workspace| workspace.capacity() >= capacity);
+        let found = idle.iter().position(|workspace| workspace.suits(capacity));
         match found {
             Some(position) => idle.swap_remove(position),
             None => Workspace::for_inference(&self.network, capacity),

@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use crate::error::{Error, Result};
 use crate::graph::Node;
-use crate::layers::{Layer, WeightSpec, snake_case};
+use crate::kernels::lanes::LANES;
+use crate::layers::{FromLanes, Lanes, Layer, Layout, ToLanes, WeightSpec, snake_case};
 use crate::shape::Shape;
 
 /// The steps of a model: every step comes after those it reads.
@@ -35,8 +36,16 @@ pub(crate) struct Step {
     /// Where the trainable and the frozen ones lie in the model's floats, in the same order.
     pub(crate) trainable: Vec<Range<usize>>,
     pub(crate) frozen: Vec<Range<usize>>,
+    /// How its inputs and its output lie in memory.
+    pub(crate) input_layout: Layout,
+    pub(crate) layout: Layout,
     /// Whether it or anything before it learns: whether backward has to come here.
     pub(crate) learns: bool,
+}
+
+/// Whether there are samples enough for blocks of 16: few are faster one by one.
+pub(super) fn worth_lanes(n: usize) -> bool {
+    n > LANES / 2
 }
 
 /// Each weight starts on a cache line.
@@ -106,8 +115,64 @@ impl Network {
             weights,
             trainable,
             frozen,
+            input_layout: Layout::Rows,
+            layout: Layout::Rows,
             learns,
         }
+    }
+
+    /// The same network for passes over `n` samples, with samples in lanes where layers are faster
+    /// so, and steps between the two layouts. Inputs and outputs stay in rows.
+    pub(crate) fn laid_out(&self, n: usize) -> Self {
+        let mut network = Self { steps: Vec::new(), ..self.clone() };
+        // For every step of `self`, where its output now is in rows and in lanes.
+        let mut places: Vec<[Option<usize>; 2]> = Vec::with_capacity(self.steps.len());
+        for step in &self.steps {
+            let in_lanes = |&input: &usize| places[input][Layout::Lanes as usize].is_some();
+            let lanes = step.layer.as_ref().map_or(Lanes::Never, |l| l.lanes(&step.input_shapes));
+            let layout = match lanes {
+                Lanes::Faster if worth_lanes(n) => Layout::Lanes,
+                Lanes::Either if step.inputs.iter().all(in_lanes) => Layout::Lanes,
+                _ => Layout::Rows,
+            };
+            let inputs = step.inputs.iter();
+            let inputs = inputs.map(|&input| network.place(&mut places[input], layout)).collect();
+            let mut place = [None; 2];
+            place[layout as usize] = Some(network.steps.len());
+            places.push(place);
+            network.steps.push(Step { inputs, input_layout: layout, layout, ..step.clone() });
+        }
+        let mut in_rows = |steps: &[usize]| {
+            steps.iter().map(|&step| network.place(&mut places[step], Layout::Rows)).collect()
+        };
+        let (inputs, outputs) = (in_rows(&self.inputs), in_rows(&self.outputs));
+        Self { inputs, outputs, ..network }
+    }
+
+    /// The step that has an output in this layout: the one that is there, or a new one that moves it.
+    fn place(&mut self, place: &mut [Option<usize>; 2], layout: Layout) -> usize {
+        if let Some(there) = place[layout as usize] {
+            return there;
+        }
+        let from = place.iter().flatten().next().copied();
+        let from = from.expect("a step's output is in one layout at least");
+        let mover: Arc<dyn Layer> = match layout {
+            Layout::Rows => Arc::new(FromLanes),
+            Layout::Lanes => Arc::new(ToLanes),
+        };
+        self.steps.push(Step {
+            layer: Some(mover),
+            inputs: vec![from],
+            input_shapes: vec![self.steps[from].shape.clone()],
+            weights: Vec::new(),
+            trainable: Vec::new(),
+            frozen: Vec::new(),
+            input_layout: self.steps[from].layout,
+            layout,
+            ..self.steps[from].clone()
+        });
+        place[layout as usize] = Some(self.steps.len() - 1);
+        self.steps.len() - 1
     }
 
     /// Every weight with its place in the trainable or the frozen floats, in the layers' order.

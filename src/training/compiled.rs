@@ -225,22 +225,22 @@ impl CompiledModel {
     ) -> Result<f64, f64> {
         let n = indices.len();
         let network = &self.network;
-        if self.training.as_ref().is_none_or(|workspace| workspace.capacity() < n) {
-            self.training = Some(TrainingWorkspace::new(network, n));
-        }
-        let Some(workspace) = &mut self.training else { return Err(f64::NAN) };
-        for (i, &step) in network.inputs.iter().enumerate() {
-            x.gather(i, indices, workspace.output(network, step, n));
+        let workspace = match &mut self.training {
+            Some(workspace) if workspace.suits(n) => workspace,
+            other => other.insert(TrainingWorkspace::new(network, n)),
+        };
+        for i in 0..network.inputs.len() {
+            x.gather(i, indices, workspace.input(i, n));
         }
         let Model { weights, state, .. } = &mut self.model;
         self.state_before.copy_from_slice(state);
-        workspace.forward(network, n, weights, state, seed);
+        workspace.forward(n, weights, state, seed);
         let mut total = 0.0;
         for (i, &output) in network.outputs.iter().enumerate() {
             let targets = &mut self.targets[i];
             targets.resize(n * y.size(i), 0.0);
             y.gather(i, indices, targets);
-            let (outputs, gradient) = workspace.output_and_gradient(network, output, n);
+            let (outputs, gradient) = workspace.output_and_gradient(i, n);
             let classes = network.steps[output].shape.last().copied().unwrap_or(1);
             let loss = self.loss.run(LossPass {
                 n,
@@ -259,7 +259,7 @@ impl CompiledModel {
             state.copy_from_slice(&self.state_before);
             return Err(loss);
         }
-        workspace.backward(network, n, weights, &mut self.gradients);
+        workspace.backward(n, weights, &mut self.gradients);
         let mut slots: [&mut [f32]; MOST_SLOTS] = Default::default();
         let count = self.slots.len();
         for (slot, buffer) in slots.iter_mut().zip(&mut self.slots) {
@@ -282,17 +282,17 @@ impl CompiledModel {
         let network = &self.network;
         let capacity = batch_size.min(range.len());
         let workspace = match &mut self.evaluation {
-            Some(workspace) if workspace.capacity() >= capacity => workspace,
+            Some(workspace) if workspace.suits(capacity) => workspace,
             other => other.insert(Workspace::for_inference(network, capacity)),
         };
         for start in range.clone().step_by(batch_size) {
             let n = batch_size.min(range.end - start);
-            for (i, &step) in network.inputs.iter().enumerate() {
-                workspace.output(network, step, n).copy_from_slice(x.range(i, start, n));
+            for i in 0..network.inputs.len() {
+                workspace.input(i, n).copy_from_slice(x.range(i, start, n));
             }
-            workspace.infer(network, n, &self.model.weights, &self.model.state);
+            workspace.infer(n, &self.model.weights, &self.model.state);
             for (i, &output) in network.outputs.iter().enumerate() {
-                let outputs = workspace.output(network, output, n);
+                let outputs = workspace.output(i, n);
                 let classes = network.steps[output].shape.last().copied().unwrap_or(1);
                 let loss = self.loss.run(LossPass {
                     n,

@@ -7,32 +7,25 @@
 //! in the network's input and in the gradients of its output; then they add nothing to the gradients
 //! of the weights.
 //!
-//! All kernels are serial; callers work on several blocks at once. There is no pooling here: a block
+//! The kernels are serial; [`batch`] works on several blocks at once. There is no pooling here: a block
 //! is an image `(h, w, c·LANES)`, and [`max_pool`](super::max_pool) takes it as such. A dense
 //! layer is a convolution over a single pixel, but for the gradient of its weights ([`dense`]).
 
-pub(crate) mod conv;
-pub(crate) mod conv_input;
-pub(crate) mod conv_weights;
-pub(crate) mod dense;
+pub(crate) mod batch;
+mod conv;
+mod conv_input;
+mod conv_weights;
+mod dense;
 pub(crate) mod transpose;
 mod vector;
 
-use super::window::Window;
+use super::conv::Conv;
 
 /// Images in a block: the floats of the widest vector.
 pub(crate) const LANES: usize = 16;
 
 /// One number of each image of a block.
 pub(crate) type Lanes = [f32; LANES];
-
-/// The shape of a convolution. A dense layer has one pixel, `inputs` channels and `units` filters.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Conv {
-    pub(crate) window: Window,
-    pub(crate) channels: usize,
-    pub(crate) filters: usize,
-}
 
 impl Conv {
     /// Numbers of an image of `x`, of `w`, and of an image of `y`.

@@ -1,0 +1,87 @@
+//! Convolutions and dense layers over all blocks of a batch, several at once.
+
+use rayon::prelude::*;
+
+use super::conv::forward as forward_block;
+use super::conv_input::backward_input as backward_input_block;
+use super::{Conv, LANES, Lanes, conv_weights, dense};
+use crate::kernels::parallel::{Worth, flops};
+use crate::kernels::simd::level;
+
+/// The gradients to the weights are summed up over at most so many groups of blocks, which bounds
+/// both the memory for them and the threads that work on them.
+const MOST_SUMS: usize = 8;
+
+/// Blocks in a group, of `blocks`.
+fn group(blocks: usize) -> usize {
+    blocks.div_ceil(MOST_SUMS).max(1)
+}
+
+/// Floats of scratch that [`backward_weights`] works in for `n` images.
+pub(crate) fn scratch_len(conv: &Conv, n: usize) -> usize {
+    let blocks = n.div_ceil(LANES);
+    blocks.div_ceil(group(blocks)) * sum_len(conv)
+}
+
+/// Floats of the gradients to weights and bias.
+fn sum_len(conv: &Conv) -> usize {
+    conv.depth() * conv.filters + conv.filters
+}
+
+fn lanes(floats: &[f32]) -> &[Lanes] {
+    floats.as_chunks().0
+}
+
+/// `x (n/16, h, w, c, 16)`, `w (kh, kw, c, f)`, `bias (f)` or empty, `y (n/16, oh, ow, f, 16)`.
+pub(crate) fn forward(conv: &Conv, x: &[f32], w: &[f32], bias: &[f32], relu: bool, y: &mut [f32]) {
+    let [x_len, _, y_len] = conv.lens();
+    let bias = (!bias.is_empty()).then_some(bias);
+    let work = flops(conv.flops(y.len() / y_len));
+    let blocks = y.as_chunks_mut().0.par_chunks_mut(y_len).zip(lanes(x).par_chunks(x_len));
+    blocks.worth(work).for_each(|(y, x)| forward_block(level(), conv, x, w, bias, relu, y));
+}
+
+/// `dy (n/16, oh, ow, f, 16)`, `w (kh, kw, c, f)`, `dx (n/16, h, w, c, 16)`; `dx` is overwritten.
+pub(crate) fn backward_input(conv: &Conv, dy: &[f32], w: &[f32], dx: &mut [f32]) {
+    let [x_len, _, y_len] = conv.lens();
+    let work = flops(conv.flops(dy.len() / y_len));
+    let blocks = dx.as_chunks_mut().0.par_chunks_mut(x_len).zip(lanes(dy).par_chunks(y_len));
+    blocks.worth(work).for_each(|(dx, dy)| backward_input_block(level(), conv, dy, w, dx));
+}
+
+/// `x (n/16, h, w, c, 16)`, `dy (n/16, oh, ow, f, 16)`, `dw (kh, kw, c, f)`, `dbias (f)` or empty; both are
+/// overwritten with the sums over groups of blocks, added up in order.
+pub(crate) fn backward_weights(
+    conv: &Conv,
+    x: &[f32],
+    dy: &[f32],
+    sums: &mut [f32],
+    [dw, dbias]: [&mut [f32]; 2],
+) {
+    let [x_len, w_len, y_len] = conv.lens();
+    let (x, dy) = (lanes(x), lanes(dy));
+    let blocks = dy.len() / y_len;
+    let group = group(blocks);
+    let sums = &mut sums[..blocks.div_ceil(group) * sum_len(conv)];
+    let groups = sums
+        .par_chunks_mut(sum_len(conv))
+        .zip(x.par_chunks(group * x_len))
+        .zip(dy.par_chunks(group * y_len));
+    groups.worth(flops(conv.flops(blocks * LANES))).for_each(|((sum, x), dy)| {
+        let (dw, db) = sum.split_at_mut(w_len);
+        if x_len == conv.channels && y_len == conv.filters {
+            dense::backward_weights(level(), [x_len, y_len], x, dy, dw);
+        } else {
+            conv_weights::backward_weights(level(), conv, x, dy, dw);
+        }
+        conv_weights::backward_bias(level(), dy, db);
+    });
+    let mut sums = sums.chunks_exact(sum_len(conv)).map(|sum| sum.split_at(w_len));
+    let Some((first_dw, first_db)) = sums.next() else { return };
+    dw.copy_from_slice(first_dw);
+    dbias.iter_mut().zip(first_db).for_each(|(db, first)| *db = *first);
+    for (more_dw, more_db) in sums {
+        dw.iter_mut().zip(more_dw).for_each(|(dw, more)| *dw += more);
+        dbias.iter_mut().zip(more_db).for_each(|(db, more)| *db += more);
+    }
+}

@@ -1,0 +1,183 @@
+//! The arrays of a training step, planned once and used for every batch, and its two passes.
+
+use crate::kernels::buffer::Buffer;
+use crate::layers::{Backward, Forward, Gradients, Weights, WeightsMut};
+use crate::random::derive;
+
+use super::network::{Network, Step};
+use super::slots::{Life, share};
+use super::workspace::{Workspace, inputs, layers};
+
+/// Space for training steps over up to `capacity` samples: the outputs, what forward leaves for
+/// backward, and the gradients to the outputs.
+#[derive(Debug)]
+pub(crate) struct TrainingWorkspace {
+    pass: Workspace,
+    saved: Vec<Buffer>,
+    gradients: Vec<Buffer>,
+    /// For every step, the slot of the gradient to its output.
+    gradient_slots: Vec<usize>,
+    /// For every step and each of its inputs, where the gradient to that input goes.
+    destinations: Vec<Vec<Option<Destination>>>,
+    /// The buffers on loan to the layer that runs; kept for its capacity.
+    on_loan: Vec<Option<Buffer>>,
+}
+
+/// A slot that a layer writes the gradient to an input into, and the slot it is then added to if
+/// another reader of the same output has written there before.
+#[derive(Clone, Copy, Debug)]
+struct Destination {
+    slot: usize,
+    add_to: Option<usize>,
+}
+
+impl TrainingWorkspace {
+    pub(crate) fn new(network: &Network, capacity: usize) -> Self {
+        let pass = Workspace::for_training(network, capacity);
+        let network = &pass.network;
+        let count = network.steps.len();
+        let len = |i: usize| {
+            let step = &network.steps[i];
+            step.layout.floats(capacity, step.shape.size())
+        };
+        // Backward runs from the last step to the first.
+        let time = |i: usize| count - 1 - i;
+
+        // The arrays: a gradient for every step, then one for each reader that comes too late.
+        let mut lives: Vec<Life> =
+            (0..count).map(|i| Life { from: time(i), to: time(i), len: 0 }).collect();
+        let mut written = vec![false; count];
+        for &output in &network.outputs {
+            lives[output] = Life { from: 0, to: time(output), len: len(output) };
+            written[output] = true;
+        }
+        let mut arrays = vec![Vec::new(); count];
+        for (i, step) in network.steps.iter().enumerate().rev() {
+            for &input in &step.inputs {
+                arrays[i].push(network.steps[input].learns.then(|| {
+                    if written[input] {
+                        lives.push(Life { from: time(i), to: time(i), len: len(input) });
+                        (lives.len() - 1, Some(input))
+                    } else {
+                        written[input] = true;
+                        lives[input] = Life { from: time(i), to: time(input), len: len(input) };
+                        (input, None)
+                    }
+                }));
+            }
+        }
+        let (slots, lens) = share(&lives);
+        let destination = |array: &Option<(usize, Option<usize>)>| {
+            array.map(|(array, add_to)| Destination {
+                slot: slots[array],
+                add_to: add_to.map(|input| slots[input]),
+            })
+        };
+        let saved = |step: &Step| {
+            let layer = step.layer.as_ref();
+            let len = layer.map(|l| l.saved_len(&step.input_shapes, capacity, step.layout));
+            Buffer::zeros(len.unwrap_or(0))
+        };
+        Self {
+            saved: network.steps.iter().map(saved).collect(),
+            gradients: lens.into_iter().map(Buffer::zeros).collect(),
+            destinations: arrays.iter().map(|a| a.iter().map(destination).collect()).collect(),
+            gradient_slots: slots,
+            on_loan: Vec::new(),
+            pass,
+        }
+    }
+
+    /// See [`Workspace::suits`].
+    pub(crate) fn suits(&self, n: usize) -> bool {
+        self.pass.suits(n)
+    }
+
+    /// The model's `index`th input for `n` samples, for the caller to fill.
+    pub(crate) fn input(&mut self, index: usize, n: usize) -> &mut [f32] {
+        self.pass.input(index, n)
+    }
+
+    /// The model's `index`th output and the gradient to it, which is for the caller to fill.
+    pub(crate) fn output_and_gradient(
+        &mut self,
+        index: usize,
+        n: usize,
+    ) -> (&mut [f32], &mut [f32]) {
+        let step = self.pass.network.outputs[index];
+        let gradient = &mut self.gradients[self.gradient_slots[step]];
+        let output = self.pass.output(index, n);
+        let len = output.len();
+        (output, &mut gradient[..len])
+    }
+
+    /// Runs the forward pass of training over the `n` samples in the inputs.
+    pub(crate) fn forward(&mut self, n: usize, weights: &[f32], state: &mut [f32], seed: u64) {
+        assert!(n <= self.pass.capacity);
+        let Workspace { network, slots, input_slots, outputs, scratch, .. } = &mut self.pass;
+        for (i, step, layer) in layers(network) {
+            let mut y = std::mem::take(&mut outputs[slots[i]]);
+            let [saved, worked_in] = [
+                layer.saved_len(&step.input_shapes, n, step.layout),
+                layer.scratch_len(&step.input_shapes, n, step.layout),
+            ];
+            layer.forward(Forward {
+                n,
+                layout: step.layout,
+                x: inputs(outputs, &input_slots[i], step, n),
+                w: Weights { floats: weights, ranges: &step.trainable },
+                state: WeightsMut { floats: state, ranges: &step.frozen },
+                y: &mut y[..step.layout.floats(n, step.shape.size())],
+                saved: &mut self.saved[i][..saved],
+                scratch: &mut scratch[..worked_in],
+                seed: derive(seed, i as u64),
+            });
+            outputs[slots[i]] = y;
+        }
+    }
+
+    /// Runs backward from the gradients to the outputs; writes the gradients to all weights.
+    pub(crate) fn backward(&mut self, n: usize, weights: &[f32], weight_gradients: &mut [f32]) {
+        let Workspace { network, slots, input_slots, outputs, scratch, .. } = &mut self.pass;
+        for (i, step, layer) in layers(network).rev().filter(|(_, step, _)| step.learns) {
+            let mut dy = std::mem::take(&mut self.gradients[self.gradient_slots[i]]);
+            for destination in &self.destinations[i] {
+                let buffer = destination.map(|d| std::mem::take(&mut self.gradients[d.slot]));
+                self.on_loan.push(buffer);
+            }
+            let len = step.layout.floats(n, step.shape.size());
+            let [saved, worked_in] = [
+                layer.saved_len(&step.input_shapes, n, step.layout),
+                layer.scratch_len(&step.input_shapes, n, step.layout),
+            ];
+            let (buffers, shapes) = (&mut *self.on_loan, &*step.input_shapes);
+            layer.backward(Backward {
+                n,
+                layout: step.layout,
+                x: inputs(outputs, &input_slots[i], step, n),
+                w: Weights { floats: weights, ranges: &step.trainable },
+                y: &outputs[slots[i]][..len],
+                dy: &mut dy[..len],
+                saved: &mut self.saved[i][..saved],
+                scratch: &mut scratch[..worked_in],
+                dx: Gradients { n, layout: step.input_layout, buffers, shapes },
+                dw: WeightsMut { floats: weight_gradients, ranges: &step.trainable },
+            });
+            self.gradients[self.gradient_slots[i]] = dy;
+            for (destination, buffer) in self.destinations[i].iter().zip(self.on_loan.drain(..)) {
+                if let (Some(destination), Some(buffer)) = (destination, buffer) {
+                    self.gradients[destination.slot] = buffer;
+                }
+            }
+            for (destination, shape) in self.destinations[i].iter().zip(&step.input_shapes) {
+                if let Some(Destination { slot, add_to: Some(sum) }) = *destination {
+                    let part = std::mem::take(&mut self.gradients[slot]);
+                    let len = step.input_layout.floats(n, shape.size());
+                    let sums = self.gradients[sum][..len].iter_mut();
+                    sums.zip(&part[..len]).for_each(|(sum, part)| *sum += part);
+                    self.gradients[slot] = part;
+                }
+            }
+        }
+    }
+}
