@@ -2,4 +2,5 @@
 //! `unsafe` and of instruction sets.
 
 pub(crate) mod buffer;
+pub(crate) mod direct;
 pub(crate) mod simd;

@@ -1,0 +1,106 @@
+//! Convolution without im2col: the kernels read the windows where they lie in the image.
+//!
+//! In `(n, h, w, c)` images the `kw · c` floats of one kernel row stand side by side, so that a
+//! product `windows(x) · w` can take its left factor straight from the image. Only rows that reach
+//! over the left or right edge are copied, with zeros beside them; rows above and below the image
+//! are skipped.
+
+mod backward_weights;
+mod forward;
+mod pack;
+mod rows;
+#[cfg(test)]
+mod tests;
+mod vector;
+
+pub(crate) use backward_weights::{backward_weights, backward_weights_scratch};
+pub(crate) use forward::{backward_input, forward};
+pub(crate) use pack::{pack_backward, pack_forward, packed_backward_len, packed_forward_len};
+
+use crate::kernels::simd::Level;
+
+/// Multiply-adds that are worth a task: some 20 µs, several times what starting one costs.
+const TASK: usize = 1 << 20;
+
+/// Where the windows of a convolution lie in the plane of an image; `[height, width]` each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Window {
+    pub(crate) input: [usize; 2],
+    pub(crate) kernel: [usize; 2],
+    pub(crate) strides: [usize; 2],
+    pub(crate) dilation: [usize; 2],
+    /// Rows and columns of zeros above and left of the image.
+    pub(crate) before: [usize; 2],
+    pub(crate) output: [usize; 2],
+}
+
+/// One convolution: images `(h, w, c)` to `(oh, ow, f)` with weights `(kh, kw, c, f)`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Conv {
+    pub(crate) window: Window,
+    pub(crate) channels: usize,
+    pub(crate) filters: usize,
+}
+
+impl Conv {
+    /// Rows of the weights as a matrix, `kh · kw · c`.
+    fn depth(&self) -> usize {
+        self.window.kernel[0] * self.window.kernel[1] * self.channels
+    }
+
+    fn input_len(&self) -> usize {
+        self.window.input[0] * self.window.input[1] * self.channels
+    }
+
+    fn output_len(&self) -> usize {
+        self.window.output[0] * self.window.output[1] * self.filters
+    }
+}
+
+/// The filters are cut into panels, `(first filter, width)`, as wide as the register tiles: two
+/// vectors, or one on AVX-512 where that is enough for the filters that are left.
+fn panels(level: Level, filters: usize) -> impl Iterator<Item = (usize, usize)> {
+    let widest = widest_panel(level);
+    (0..filters).step_by(widest).map(move |first| {
+        let fits_half = level == Level::Avx512 && filters - first <= widest / 2;
+        (first, if fits_half { widest / 2 } else { widest })
+    })
+}
+
+fn widest_panel(level: Level) -> usize {
+    match level {
+        Level::Plain => 8,
+        Level::Avx2 => 16,
+        Level::Avx512 => 32,
+    }
+}
+
+/// The filters and the empty lanes of the last panel.
+fn padded_filters(level: Level, filters: usize) -> usize {
+    panels(level, filters).last().map_or(0, |(first, width)| first + width)
+}
+
+/// Cuts `len` into the fewest pieces of at most `most`, as equal as can be: `(start, length)` each.
+#[inline(always)]
+fn pieces(len: usize, most: usize) -> impl Iterator<Item = (usize, usize)> {
+    let count = len.div_ceil(most);
+    (0..count).map(move |i| {
+        let start = len * i / count;
+        (start, len * (i + 1) / count - start)
+    })
+}
+
+/// Runs the code for a tile of `$size`, one of the sizes listed, with the constant `$name` of it:
+/// only tiles whose size the compiler knows stay in registers.
+macro_rules! by_size {
+    ($size:expr, $($listed:literal)*, $name:ident => $code:expr) => {
+        match $size {
+            $($listed => {
+                const $name: usize = $listed;
+                $code
+            })*
+            size => unreachable!("a tile of {size}"),
+        }
+    };
+}
+use by_size;
