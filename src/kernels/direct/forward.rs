@@ -84,7 +84,7 @@ impl Product<'_> {
             |(x, y)| {
                 y.par_chunks_mut(rows * ow * f).enumerate().for_each(|(i, y)| {
                     let oy = i * rows..i * rows + y.len() / (ow * f);
-                    self.source.with_rows(x, oy.clone(), 0..self.source.runs()[0], |x| {
+                    self.source.with_rows(x, oy.clone(), |x| {
                         self.band(level, &x, oy, y);
                     });
                 });

@@ -83,21 +83,20 @@ impl Source {
         (below.is_multiple_of(self.spread[0]) && row < self.size[0]).then_some(row)
     }
 
-    /// Lends `f` the rows of an image `(h, w, c)` under kernel rows `ky` of the windows of output
-    /// rows `oy`.
+    /// Lends `f` the rows of an image `(h, w, c)` under the windows of output rows `oy`.
     pub(super) fn with_rows<R>(
         &self,
         image: &[f32],
         oy: Range<usize>,
-        ky: Range<usize>,
         f: impl FnOnce(Rows) -> R,
     ) -> R {
         let ([h, w], c) = (self.size, self.channels);
         let below = |oy: usize, ky: usize| {
             (oy * self.strides[0] + ky * self.dilation[0]).saturating_sub(self.before[0])
         };
-        let first = below(oy.start, ky.start).div_ceil(self.spread[0]).min(h);
-        let last = (below(oy.end - 1, ky.end - 1) / self.spread[0] + 1).min(h).max(first);
+        let first = below(oy.start, 0).div_ceil(self.spread[0]).min(h);
+        let last = below(oy.end - 1, self.kernel[0] - 1) / self.spread[0] + 1;
+        let last = last.clamp(first, h);
         let floats = &image[first * w * c..last * w * c];
         if self.before[1] == 0 && self.spread[1] == 1 && self.covered <= w {
             return f(Rows { floats, first, pitch: w * c });
