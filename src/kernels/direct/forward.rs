@@ -159,6 +159,7 @@ impl Product<'_> {
 
     /// `P` pixels by `N` vectors of filters, held in registers over the whole depth of the product.
     #[inline(always)]
+    #[allow(unsafe_code)]
     fn tile<V: Vector, const P: usize, const N: usize>(
         &self,
         x: &Rows,
@@ -177,15 +178,13 @@ impl Product<'_> {
             for i in 0..runs {
                 let w = &panel[(ky * runs + i) * run * width..][..run * width];
                 let start = x.start(row) + ox * step + i * source.run_step();
-                let mut pixels = [&x.floats[..0]; P];
-                for (p, pixel) in pixels.iter_mut().enumerate() {
-                    *pixel = &x.floats[start + p * step..][..run];
-                }
+                let x = &x.floats[start..][..(P - 1) * step + run];
                 for k in 0..run {
                     let w = &w[k * width..][..width];
                     let w: [V; N] = std::array::from_fn(|j| V::load(&w[j * V::LANES..]));
                     for p in 0..P {
-                        let x = V::splat(pixels[p][k]);
+                        // SAFETY: `p` is at most `P - 1` and `k` at most `run - 1`.
+                        let x = V::splat(unsafe { *x.get_unchecked(p * step + k) });
                         for j in 0..N {
                             sums[p][j] = sums[p][j].plus_product(x, w[j]);
                         }
@@ -193,36 +192,25 @@ impl Product<'_> {
                 }
             }
         }
+        let used = width.min(self.filters - first);
+        let mut lanes = [0.0; 32];
+        if let Some(bias) = self.bias {
+            lanes[..used].copy_from_slice(&bias[first..][..used]);
+        }
+        let bias: [V; N] = std::array::from_fn(|j| V::load(&lanes[j * V::LANES..]));
+        let least = V::splat(if self.relu { 0.0 } else { f32::NEG_INFINITY });
+        // Through memory, since storing in place stops the unrolling that keeps `sums` in registers.
         let mut tile = [[0.0; 32]; P];
         for p in 0..P {
             for j in 0..N {
-                sums[p][j].store(&mut tile[p][j * V::LANES..]);
+                least.max(sums[p][j].plus(bias[j])).store(&mut tile[p][j * V::LANES..]);
             }
         }
-        self.store(&tile, width, first, y);
-    }
-
-    /// Adds the bias, cuts off below zero if asked, and puts the filters of a tile that exist in
-    /// their place.
-    #[inline(always)]
-    fn store<const P: usize>(
-        &self,
-        tile: &[[f32; 32]; P],
-        width: usize,
-        first: usize,
-        y: &mut [f32],
-    ) {
-        let used = width.min(self.filters - first);
-        let mut bias = [0.0; 32];
-        if let Some(b) = self.bias {
-            bias[..used].copy_from_slice(&b[first..][..used]);
-        }
-        let least = if self.relu { 0.0 } else { f32::NEG_INFINITY };
-        for (p, sums) in tile.iter().enumerate() {
-            let y = &mut y[p * self.filters..][..used];
-            for ((y, sum), bias) in y.iter_mut().zip(sums).zip(&bias) {
-                let sum = sum + bias;
-                *y = if sum < least { least } else { sum };
+        for (tile, y) in tile.iter().zip(y.chunks_mut(self.filters)) {
+            if used == width {
+                y[..width].copy_from_slice(&tile[..width]);
+            } else {
+                y[..used].copy_from_slice(&tile[..used]);
             }
         }
     }

@@ -83,11 +83,10 @@ fn padded_filters(level: Level, filters: usize) -> usize {
 /// Cuts `len` into the fewest pieces of at most `most`, as equal as can be: `(start, length)` each.
 #[inline(always)]
 fn pieces(len: usize, most: usize) -> impl Iterator<Item = (usize, usize)> {
-    let count = len.div_ceil(most);
-    (0..count).map(move |i| {
-        let start = len * i / count;
-        (start, len * (i + 1) / count - start)
-    })
+    let count = len.div_ceil(most).max(1);
+    let (shorter, longer) = (len / count, len % count);
+    (0..count.min(len))
+        .map(move |i| (i * shorter + i.min(longer), shorter + usize::from(i < longer)))
 }
 
 /// Runs the code for a tile of `$size`, one of the sizes listed, with the constant `$name` of it:

@@ -20,6 +20,9 @@ pub(super) trait Vector: Copy {
     fn plus_product(self, a: Self, b: Self) -> Self;
 
     fn plus(self, other: Self) -> Self;
+
+    /// The larger of each two, `other` where one is NaN.
+    fn max(self, other: Self) -> Self;
 }
 
 impl Vector for [f32; 4] {
@@ -54,6 +57,13 @@ impl Vector for [f32; 4] {
         let ([a0, a1, a2, a3], [b0, b1, b2, b3]) = (self, other);
         [a0 + b0, a1 + b1, a2 + b2, a3 + b3]
     }
+
+    #[inline(always)]
+    fn max(self, other: Self) -> Self {
+        let ([a0, a1, a2, a3], [b0, b1, b2, b3]) = (self, other);
+        let larger = |a, b| if a > b { a } else { b };
+        [larger(a0, b0), larger(a1, b1), larger(a2, b2), larger(a3, b3)]
+    }
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -63,7 +73,7 @@ mod x86 {
     use super::Vector;
 
     macro_rules! vector {
-        ($vector:ty, $lanes:literal, $splat:ident, $load:ident, $store:ident, $fma:ident, $add:ident) => {
+        ($vector:ty, $lanes:literal, $splat:ident, $load:ident, $store:ident, $fma:ident, $add:ident, $max:ident) => {
             impl Vector for $vector {
                 const LANES: usize = $lanes;
 
@@ -99,12 +109,18 @@ mod x86 {
                     // SAFETY: as in `splat`.
                     unsafe { $add(self, other) }
                 }
+
+                #[inline(always)]
+                fn max(self, other: Self) -> Self {
+                    // SAFETY: as in `splat`.
+                    unsafe { $max(self, other) }
+                }
             }
         };
     }
 
     #[rustfmt::skip]
-    vector!(__m256, 8, _mm256_set1_ps, _mm256_loadu_ps, _mm256_storeu_ps, _mm256_fmadd_ps, _mm256_add_ps);
+    vector!(__m256, 8, _mm256_set1_ps, _mm256_loadu_ps, _mm256_storeu_ps, _mm256_fmadd_ps, _mm256_add_ps, _mm256_max_ps);
     #[rustfmt::skip]
-    vector!(__m512, 16, _mm512_set1_ps, _mm512_loadu_ps, _mm512_storeu_ps, _mm512_fmadd_ps, _mm512_add_ps);
+    vector!(__m512, 16, _mm512_set1_ps, _mm512_loadu_ps, _mm512_storeu_ps, _mm512_fmadd_ps, _mm512_add_ps, _mm512_max_ps);
 }
