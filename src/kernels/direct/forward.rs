@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
+use super::few_filters::FEW;
 use super::rows::{Rows, Source};
 use super::vector::Vector;
 use super::{Conv, TASK, by_size, packed_backward_len, packed_forward_len, panels, pieces};
@@ -58,13 +59,13 @@ pub(crate) fn backward_input(
 }
 
 /// A product of the windows of images with packed weights.
-struct Product<'a> {
-    source: Source,
-    output: [usize; 2],
-    filters: usize,
-    packed: &'a [f32],
-    bias: Option<&'a [f32]>,
-    relu: bool,
+pub(super) struct Product<'a> {
+    pub(super) source: Source,
+    pub(super) output: [usize; 2],
+    pub(super) filters: usize,
+    pub(super) packed: &'a [f32],
+    pub(super) bias: Option<&'a [f32]>,
+    pub(super) relu: bool,
 }
 
 impl Product<'_> {
@@ -76,6 +77,7 @@ impl Product<'_> {
         let n = y.len() / to_len;
         assert_eq!((x.len(), y.len()), (n * from_len, n * to_len));
 
+        let few = f <= FEW && self.source.strides == [1, 1];
         let row_work = self.source.runs().iter().product::<usize>() * ow * f;
         let rows = BAND.div_ceil(ow).max(TASK.div_ceil(row_work));
         let rows = oh.div_ceil((oh / rows).max(1));
@@ -84,6 +86,10 @@ impl Product<'_> {
             |(x, y)| {
                 y.par_chunks_mut(rows * ow * f).enumerate().for_each(|(i, y)| {
                     let oy = i * rows..i * rows + y.len() / (ow * f);
+                    if few {
+                        self.few_filters(level, x, oy, y);
+                        return;
+                    }
                     self.source.with_rows(x, oy.clone(), |x| {
                         self.band(level, &x, oy, y);
                     });

@@ -6,6 +6,7 @@
 //! are skipped.
 
 mod backward_weights;
+mod few_filters;
 mod forward;
 mod pack;
 mod rows;

@@ -13,11 +13,11 @@ pub(super) struct Source {
     pub(super) channels: usize,
     spread: [usize; 2],
     before: [usize; 2],
-    strides: [usize; 2],
-    dilation: [usize; 2],
-    kernel: [usize; 2],
+    pub(super) strides: [usize; 2],
+    pub(super) dilation: [usize; 2],
+    pub(super) kernel: [usize; 2],
     /// Columns that the windows of a row of outputs cover.
-    covered: usize,
+    pub(super) covered: usize,
 }
 
 /// Some rows of an image, wide enough for every window that lies on them.
@@ -110,6 +110,29 @@ impl Source {
             }
             f(Rows { floats: padded, first, pitch })
         })
+    }
+
+    /// Rows and columns from the first to the last cell under a window.
+    pub(super) fn reach(&self) -> [usize; 2] {
+        [0, 1].map(|axis| (self.kernel[axis] - 1) * self.dilation[axis])
+    }
+
+    /// Copies the `height` rows from the first under the windows of output row `oy` to planes
+    /// `(c, height, covered)`, with zeros between, around and behind them.
+    pub(super) fn to_planes(&self, image: &[f32], oy: usize, height: usize, planes: &mut [f32]) {
+        let ([_, w], c, covered) = (self.size, self.channels, self.covered);
+        planes.fill(0.0);
+        for y in 0..height {
+            let Some(row) = self.row(oy + y, 0) else { continue };
+            let row = &image[row * w * c..][..w * c];
+            for channel in 0..c {
+                let to = &mut planes[(channel * height + y) * covered..][..covered];
+                let to = to[self.before[1]..].iter_mut().step_by(self.spread[1]);
+                for (to, from) in to.zip(row[channel..].iter().step_by(c)) {
+                    *to = *from;
+                }
+            }
+        }
     }
 
     /// Copies a row, with its zeros.
