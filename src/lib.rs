@@ -1,7 +1,28 @@
-//! Train convolutional networks on a CPU.
+//! Train convolutional networks on a CPU: Keras' functional API in pure Rust.
 
+mod arrays;
+pub mod callbacks;
+pub mod datasets;
 mod error;
+mod graph;
+mod initializers;
 #[allow(dead_code)]
 mod kernels;
+pub mod layers;
+pub mod losses;
+pub mod metrics;
+mod model;
+pub mod models;
+pub mod optimizers;
+pub mod prelude;
+pub mod preprocessing;
+mod random;
+mod shape;
+pub mod training;
 
+pub use arrays::{Arrays, Element};
 pub use error::{Error, ErrorKind, Result};
+pub use graph::{Input, Node, Nodes};
+pub use initializers::Initializer;
+pub use model::{Model, Snapshot, Summary};
+pub use shape::Shape;

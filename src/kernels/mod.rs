@@ -1,6 +1,23 @@
 //! The mathematics, on slices and shapes. Knows no layer, no model and no file; the only home of
 //! `unsafe` and of instruction sets.
 
+pub(crate) mod activation;
+pub(crate) mod average_pool;
 pub(crate) mod buffer;
+pub(crate) mod channels;
+pub(crate) mod conv;
 pub(crate) mod direct;
+mod exp;
+pub(crate) mod gemm;
+mod gemm_tile;
+mod im2col;
+pub(crate) mod lanes;
+pub(crate) mod max_pool;
+pub(crate) mod normalise;
+pub(crate) mod parallel;
+mod pool;
+pub(crate) mod reductions;
 pub(crate) mod simd;
+pub(crate) mod softmax;
+pub(crate) mod update;
+pub(crate) mod window;

@@ -79,7 +79,7 @@ impl Fma for Baseline {
 
 /// Turns a generic kernel `body::<F: Fma>(args)` into `name(level, args)`.
 ///
-/// ```ignore
+/// ```text
 /// multiversion! { pub(crate) fn axpy(a: f32, x: &[f32], y: &mut [f32]) = axpy_body }
 /// #[inline(always)]
 /// fn axpy_body<F: Fma>(a: f32, x: &[f32], y: &mut [f32]) { … }

@@ -6,12 +6,16 @@ use rayon::prelude::*;
 
 use super::rows::{Rows, Source};
 use super::vector::Vector;
-use super::{Conv, TASK, by_size, panels, pieces, widest_panel};
+use super::{Conv, by_size, panels, pieces, widest_panel};
 use crate::kernels::buffer::with_scratch;
+use crate::kernels::parallel::{Worth, bytes, flops};
 use crate::kernels::simd::Level;
 
 /// Output pixels whose `dy` is packed at a time: 16 KB of 32 filters, half the smallest L1 cache.
 const BAND: usize = 128;
+
+/// Multiply-adds that are worth a slab of their own, which has to be cleared and summed up.
+const SHARD: usize = 1 << 20;
 
 /// Tasks that keep many threads busy. Where there are fewer panels of filters, the batch is cut too.
 const TASKS: usize = 32;
@@ -40,16 +44,18 @@ pub(crate) fn backward_weights(
     assert_eq!((dw.len(), db.len()), (conv.depth() * f, f));
     assert_eq!(scratch.len(), backward_weights_scratch(level, conv, n));
     let gradient = Gradient::new(level, conv, n);
-    let Gradient { panels, shards, widest, .. } = gradient;
+    let Gradient { panels, bands, shards, widest, .. } = gradient;
     let slab_len = gradient.slab_len();
 
-    scratch.par_chunks_mut(slab_len).enumerate().for_each(|(task, slab)| {
+    let tasks = scratch.par_chunks_mut(slab_len).enumerate();
+    tasks.worth(flops(2 * dy.len() * conv.depth())).for_each(|(task, slab)| {
         let (shard, panel) = (task / panels, task % panels);
         slab.fill(0.0);
-        for image in n * shard / shards..n * (shard + 1) / shards {
+        for band in n * bands * shard / shards..n * bands * (shard + 1) / shards {
+            let (image, band) = (band / bands, band % bands);
             let x = &x[image * conv.input_len()..][..conv.input_len()];
             let dy = &dy[image * conv.output_len()..][..conv.output_len()];
-            gradient.add_image(x, dy, panel * widest, slab);
+            gradient.add_band(x, dy, band, panel * widest, slab);
         }
     });
 
@@ -63,8 +69,8 @@ pub(crate) fn backward_weights(
             }
         }
     };
-    let rows = dw.par_chunks_mut(f).with_min_len((TASK / 32).div_ceil(f));
-    rows.enumerate().for_each(|(k, dw)| sum_shards(k, dw));
+    let rows = dw.par_chunks_mut(f).enumerate();
+    rows.worth(bytes(4 * scratch.len())).for_each(|(k, dw)| sum_shards(k, dw));
     sum_shards(conv.depth(), db);
 }
 
@@ -77,7 +83,9 @@ struct Gradient {
     filters: usize,
     panels: usize,
     widest: usize,
-    /// Depends on the shapes alone, as the order of the sums does.
+    /// Pieces of an image, each some rows of outputs.
+    bands: usize,
+    /// Parts of the batch. Depends on the shapes alone, as the order of the sums does.
     shards: usize,
 }
 
@@ -101,6 +109,8 @@ struct Tile {
 impl Gradient {
     fn new(level: Level, conv: &Conv, n: usize) -> Self {
         let panels = panels(level, conv.filters).count();
+        let [oh, ow] = conv.window.output;
+        let bands = oh.div_ceil((BAND / ow).max(1));
         let work = n * conv.output_len() * conv.depth();
         Self {
             level,
@@ -109,7 +119,8 @@ impl Gradient {
             filters: conv.filters,
             panels,
             widest: widest_panel(level),
-            shards: (work / TASK).min(TASKS.div_ceil(panels)).min(n).max(1),
+            bands,
+            shards: (work / SHARD).min(TASKS.div_ceil(panels)).min(n * bands).max(1),
         }
     }
 
@@ -117,32 +128,30 @@ impl Gradient {
         (self.source.runs().iter().product::<usize>() + 1) * self.widest
     }
 
-    /// Adds the gradient of the panel at filter `first`.
-    fn add_image(&self, x: &[f32], dy: &[f32], first: usize, slab: &mut [f32]) {
+    /// Adds the gradient of the panel at filter `first` from a band of an image.
+    fn add_band(&self, x: &[f32], dy: &[f32], band: usize, first: usize, slab: &mut [f32]) {
         let ([oh, ow], f, widest) = (self.output, self.filters, self.widest);
         let used = widest.min(f - first);
+        let oy = oh * band / self.bands..oh * (band + 1) / self.bands;
+        let dy = &dy[oy.start * ow * f..oy.end * ow * f];
         let (slab, db) = slab.split_at_mut(slab.len() - widest);
-        for (oy, rows) in pieces(oh, (BAND / ow).max(1)) {
-            let dy = &dy[oy * ow * f..][..rows * ow * f];
-            with_scratch(rows * ow * widest, |packed| {
-                let mut sums = [0.0; 32];
-                for (to, from) in packed.chunks_exact_mut(widest).zip(dy.chunks_exact(f)) {
-                    let from = &from[first..][..used];
-                    to[..used].copy_from_slice(from);
-                    to[used..].fill(0.0);
-                    sums.iter_mut().zip(from).for_each(|(sum, term)| *sum += term);
-                }
-                db.iter_mut().zip(&sums).for_each(|(db, sum)| *db += sum);
-                let oy = oy..oy + rows;
-                self.source.with_rows(x, oy.clone(), |x| {
-                    self.add_band(&Band { oy, x: &x, dy: packed }, used, slab);
-                });
+        with_scratch(oy.len() * ow * widest, |packed| {
+            let mut sums = [0.0; 32];
+            for (to, from) in packed.chunks_exact_mut(widest).zip(dy.chunks_exact(f)) {
+                let from = &from[first..][..used];
+                to[..used].copy_from_slice(from);
+                to[used..].fill(0.0);
+                sums.iter_mut().zip(from).for_each(|(sum, term)| *sum += term);
+            }
+            db.iter_mut().zip(&sums).for_each(|(db, sum)| *db += sum);
+            self.source.with_rows(x, oy.clone(), |x| {
+                self.add_products(&Band { oy, x: &x, dy: packed }, used, slab);
             });
-        }
+        });
     }
 
     #[allow(unsafe_code)]
-    fn add_band(&self, band: &Band, used: usize, slab: &mut [f32]) {
+    fn add_products(&self, band: &Band, used: usize, slab: &mut [f32]) {
         #[cfg(target_arch = "x86_64")]
         {
             use std::arch::x86_64::{__m256, __m512};

@@ -32,7 +32,7 @@ impl Product<'_> {
         let (plane, width) = (height * source.covered, source.covered);
         // Tiles may end behind the last window: up to 64 floats on AVX-512.
         with_scratch(source.channels * plane + 64, |floats| {
-            source.to_planes(image, oy.start, height, floats);
+            source.copy_to_planes(image, oy.start, height, floats);
             let x = &Planes { floats, pitch: [plane, width], rows };
             #[cfg(target_arch = "x86_64")]
             {

@@ -5,16 +5,21 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use super::few_filters::FEW;
+use super::pack::{packed_backward_len, packed_forward_len};
 use super::rows::{Rows, Source};
 use super::vector::Vector;
-use super::{Conv, TASK, by_size, packed_backward_len, packed_forward_len, panels, pieces};
+use super::{Conv, by_size, panels, pieces};
+use crate::kernels::parallel::{Worth, flops};
 use crate::kernels::simd::Level;
 
-/// Output pixels that are worth streaming all weights through the cache for.
+/// Multiply-adds in a band, if the image has as many: some 20 µs, several times what a task costs.
+const TASK: usize = 1 << 20;
+
+/// Output pixels in a band, if the image has as many: enough that are worth streaming all weights through the cache for.
 const BAND: usize = 64;
 
 /// `y (n·oh·ow, f) = windows(x) (n·oh·ow, kh·kw·c) · w (kh·kw·c, f) + bias`, then ReLU if asked.
-/// `packed` is what [`super::pack_forward`] made of `w` at the same level.
+/// `packed` is what [`pack_forward`](super::pack::pack_forward) made of `w` at the same level.
 pub(crate) fn forward(
     level: Level,
     conv: &Conv,
@@ -38,7 +43,7 @@ pub(crate) fn forward(
 }
 
 /// `dx (n·h·w, c) = windows(dy) (n·h·w, kh·kw·f) · turned and transposed w (kh·kw·f, c)`.
-/// `packed` is what [`super::pack_backward`] made of `w` at the same level.
+/// `packed` is what [`pack_backward`](super::pack::pack_backward) made of `w` at the same level.
 pub(crate) fn backward_input(
     level: Level,
     conv: &Conv,
@@ -69,7 +74,7 @@ pub(super) struct Product<'a> {
 }
 
 impl Product<'_> {
-    /// A task is a band of rows of one image, or several images if they are small.
+    /// A task is a band of output rows of one image, or several images if they are small.
     fn run(&self, level: Level, x: &[f32], y: &mut [f32]) {
         let ([oh, ow], f) = (self.output, self.filters);
         let (from_len, to_len) = (self.source.size.iter().product::<usize>(), oh * ow * f);
@@ -81,21 +86,17 @@ impl Product<'_> {
         let row_work = self.source.runs().iter().product::<usize>() * ow * f;
         let rows = BAND.div_ceil(ow).max(TASK.div_ceil(row_work));
         let rows = oh.div_ceil((oh / rows).max(1));
-        let images = TASK.div_ceil(row_work * oh);
-        x.par_chunks(from_len).zip(y.par_chunks_mut(to_len)).with_min_len(images).for_each(
-            |(x, y)| {
-                y.par_chunks_mut(rows * ow * f).enumerate().for_each(|(i, y)| {
-                    let oy = i * rows..i * rows + y.len() / (ow * f);
-                    if few {
-                        self.few_filters(level, x, oy, y);
-                        return;
-                    }
-                    self.source.with_rows(x, oy.clone(), |x| {
-                        self.band(level, &x, oy, y);
-                    });
-                });
-            },
-        );
+        let images = x.par_chunks(from_len).zip(y.par_chunks_mut(to_len));
+        images.worth(flops(2 * n * oh * row_work)).for_each(|(x, y)| {
+            y.par_chunks_mut(rows * ow * f).enumerate().for_each(|(i, y)| {
+                let oy = i * rows..i * rows + y.len() / (ow * f);
+                if few {
+                    self.few_filters(level, x, oy, y);
+                } else {
+                    self.source.with_rows(x, oy.clone(), |x| self.band(level, &x, oy, y));
+                }
+            });
+        });
     }
 
     #[allow(unsafe_code)]
@@ -188,11 +189,11 @@ impl Product<'_> {
                 for k in 0..run {
                     let w = &w[k * width..][..width];
                     let w: [V; N] = std::array::from_fn(|j| V::load(&w[j * V::LANES..]));
-                    for p in 0..P {
+                    for (p, sums) in sums.iter_mut().enumerate() {
                         // SAFETY: `p` is at most `P - 1` and `k` at most `run - 1`.
                         let x = V::splat(unsafe { *x.get_unchecked(p * step + k) });
                         for j in 0..N {
-                            sums[p][j] = sums[p][j].plus_product(x, w[j]);
+                            sums[j] = sums[j].plus_product(x, w[j]);
                         }
                     }
                 }

@@ -5,35 +5,17 @@
 //! over the left or right edge are copied, with zeros beside them; rows above and below the image
 //! are skipped.
 
-mod backward_weights;
+pub(crate) mod backward_weights;
 mod few_filters;
-mod forward;
-mod pack;
+pub(crate) mod forward;
+pub(crate) mod pack;
 mod rows;
 #[cfg(test)]
 mod tests;
 mod vector;
 
-pub(crate) use backward_weights::{backward_weights, backward_weights_scratch};
-pub(crate) use forward::{backward_input, forward};
-pub(crate) use pack::{pack_backward, pack_forward, packed_backward_len, packed_forward_len};
-
-use crate::kernels::simd::Level;
-
-/// Multiply-adds that are worth a task: some 20 µs, several times what starting one costs.
-const TASK: usize = 1 << 20;
-
-/// Where the windows of a convolution lie in the plane of an image; `[height, width]` each.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Window {
-    pub(crate) input: [usize; 2],
-    pub(crate) kernel: [usize; 2],
-    pub(crate) strides: [usize; 2],
-    pub(crate) dilation: [usize; 2],
-    /// Rows and columns of zeros above and left of the image.
-    pub(crate) before: [usize; 2],
-    pub(crate) output: [usize; 2],
-}
+use super::simd::Level;
+use super::window::Window;
 
 /// One convolution: images `(h, w, c)` to `(oh, ow, f)` with weights `(kh, kw, c, f)`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

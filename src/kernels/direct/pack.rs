@@ -3,7 +3,7 @@
 use super::{Conv, padded_filters, panels};
 use crate::kernels::simd::Level;
 
-/// Floats of the packed weights that [`super::forward`] takes.
+/// Floats of the packed weights that [`forward`](super::forward::forward) takes.
 pub(crate) fn packed_forward_len(level: Level, conv: &Conv) -> usize {
     conv.depth() * padded_filters(level, conv.filters)
 }
@@ -23,7 +23,7 @@ pub(crate) fn pack_forward(level: Level, conv: &Conv, w: &[f32], packed: &mut [f
     }
 }
 
-/// Floats of the packed weights that [`super::backward_input`] takes.
+/// Floats of the packed weights that [`backward_input`](super::forward::backward_input) takes.
 pub(crate) fn packed_backward_len(level: Level, conv: &Conv) -> usize {
     let [kh, kw] = conv.window.kernel;
     kh * kw * conv.filters * padded_filters(level, conv.channels)

@@ -2,8 +2,9 @@
 
 use std::ops::Range;
 
-use super::{Conv, Window};
+use super::Conv;
 use crate::kernels::buffer::with_scratch;
+use crate::kernels::window::Window;
 
 /// The image a correlation reads: `(h, w, c)`, pixels `spread` apart (1, or the strides when it is
 /// the gradient of a strided convolution), zeros between and around them.
@@ -119,7 +120,13 @@ impl Source {
 
     /// Copies the `height` rows from the first under the windows of output row `oy` to planes
     /// `(c, height, covered)`, with zeros between, around and behind them.
-    pub(super) fn to_planes(&self, image: &[f32], oy: usize, height: usize, planes: &mut [f32]) {
+    pub(super) fn copy_to_planes(
+        &self,
+        image: &[f32],
+        oy: usize,
+        height: usize,
+        planes: &mut [f32],
+    ) {
         let ([_, w], c, covered) = (self.size, self.channels, self.covered);
         planes.fill(0.0);
         for y in 0..height {

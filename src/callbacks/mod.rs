@@ -1,0 +1,205 @@
+//! What happens beside training: callbacks, one file each.
+
+use crate::error::Result;
+use crate::model::{Model, Snapshot};
+use crate::optimizers::Optimizer;
+
+mod early_stopping;
+mod logs;
+
+pub use early_stopping::{Decision, EarlyStopping, Mode, Monitor};
+pub use logs::Logs;
+
+/// Something that `fit` calls at the moments Keras has. Every method does nothing unless written.
+///
+/// Epochs and batches are counted from 0. Callbacks run in the order in which they were given;
+/// what one adds to the logs of an epoch the later ones see, and history and progress come last.
+/// An error ends the training and comes out of `fit`.
+///
+/// ```
+/// use convnet::callbacks::{Callback, Logs, Training};
+///
+/// /// Stops as soon as the training accuracy is good enough.
+/// struct GoodEnough(f64);
+///
+/// impl Callback for GoodEnough {
+///     fn on_epoch_end(
+///         &mut self,
+///         _epoch: usize,
+///         logs: &mut Logs,
+///         training: &mut Training<'_>,
+///     ) -> convnet::Result<()> {
+///         if logs["accuracy"] >= self.0 {
+///             training.stop();
+///         }
+///         Ok(())
+///     }
+/// }
+/// ```
+pub trait Callback: Send {
+    /// Before the first epoch. The place to look at `training.metrics()` and refuse.
+    fn on_train_begin(&mut self, _training: &mut Training<'_>) -> Result<()> {
+        Ok(())
+    }
+
+    /// After the last epoch, however training ended; after an error too.
+    fn on_train_end(&mut self, _training: &mut Training<'_>) -> Result<()> {
+        Ok(())
+    }
+
+    /// Before an epoch.
+    fn on_epoch_begin(&mut self, _epoch: usize, _training: &mut Training<'_>) -> Result<()> {
+        Ok(())
+    }
+
+    /// After an epoch and its validation, with all numbers of the epoch.
+    fn on_epoch_end(
+        &mut self,
+        _epoch: usize,
+        _logs: &mut Logs,
+        _training: &mut Training<'_>,
+    ) -> Result<()> {
+        Ok(())
+    }
+
+    /// Before a batch.
+    fn on_train_batch_begin(&mut self, _batch: usize, _training: &mut Training<'_>) -> Result<()> {
+        Ok(())
+    }
+
+    /// After a batch, with the means over the epoch so far.
+    fn on_train_batch_end(
+        &mut self,
+        _batch: usize,
+        _logs: &Logs,
+        _training: &mut Training<'_>,
+    ) -> Result<()> {
+        Ok(())
+    }
+
+    /// Before the validation of an epoch.
+    fn on_test_begin(&mut self, _training: &mut Training<'_>) -> Result<()> {
+        Ok(())
+    }
+
+    /// After the validation of an epoch, with its numbers, without the `val_` they have at the end
+    /// of the epoch.
+    fn on_test_end(&mut self, _logs: &Logs, _training: &mut Training<'_>) -> Result<()> {
+        Ok(())
+    }
+}
+
+impl<C: Callback + ?Sized> Callback for &mut C {
+    fn on_train_begin(&mut self, training: &mut Training<'_>) -> Result<()> {
+        (**self).on_train_begin(training)
+    }
+
+    fn on_train_end(&mut self, training: &mut Training<'_>) -> Result<()> {
+        (**self).on_train_end(training)
+    }
+
+    fn on_epoch_begin(&mut self, epoch: usize, training: &mut Training<'_>) -> Result<()> {
+        (**self).on_epoch_begin(epoch, training)
+    }
+
+    fn on_epoch_end(
+        &mut self,
+        epoch: usize,
+        logs: &mut Logs,
+        training: &mut Training<'_>,
+    ) -> Result<()> {
+        (**self).on_epoch_end(epoch, logs, training)
+    }
+
+    fn on_train_batch_begin(&mut self, batch: usize, training: &mut Training<'_>) -> Result<()> {
+        (**self).on_train_batch_begin(batch, training)
+    }
+
+    fn on_train_batch_end(
+        &mut self,
+        batch: usize,
+        logs: &Logs,
+        training: &mut Training<'_>,
+    ) -> Result<()> {
+        (**self).on_train_batch_end(batch, logs, training)
+    }
+
+    fn on_test_begin(&mut self, training: &mut Training<'_>) -> Result<()> {
+        (**self).on_test_begin(training)
+    }
+
+    fn on_test_end(&mut self, logs: &Logs, training: &mut Training<'_>) -> Result<()> {
+        (**self).on_test_end(logs, training)
+    }
+}
+
+/// The training a callback looks at and steers.
+#[derive(Debug)]
+pub struct Training<'a> {
+    pub(crate) model: &'a mut Model,
+    pub(crate) optimizer: &'a mut dyn Optimizer,
+    pub(crate) plan: &'a Plan,
+    pub(crate) stop: &'a mut bool,
+}
+
+/// What is known before the first epoch.
+#[derive(Clone, Debug)]
+pub(crate) struct Plan {
+    /// Training ends before this epoch.
+    pub(crate) epochs: usize,
+    pub(crate) steps: usize,
+    /// The keys of the logs of an epoch, each with whether larger is better.
+    pub(crate) metrics: Vec<(String, bool)>,
+}
+
+impl Training<'_> {
+    /// Ends training after the current batch, or the current epoch if it is called at its end.
+    pub fn stop(&mut self) {
+        *self.stop = true;
+    }
+
+    /// The model as it is now.
+    pub fn model(&self) -> &Model {
+        self.model
+    }
+
+    /// A copy of all weights, to be restored later.
+    pub fn snapshot(&self) -> Snapshot {
+        self.model.snapshot()
+    }
+
+    /// Puts all weights back to what they were.
+    pub fn restore(&mut self, snapshot: &Snapshot) {
+        self.model.restore(snapshot);
+    }
+
+    /// The optimizer's learning rate.
+    pub fn learning_rate(&self) -> f64 {
+        self.optimizer.learning_rate()
+    }
+
+    /// Changes the optimizer's learning rate from the next batch on.
+    pub fn set_learning_rate(&mut self, learning_rate: f64) {
+        self.optimizer.set_learning_rate(learning_rate);
+    }
+
+    /// The number of the last epoch plus one.
+    pub fn epochs(&self) -> usize {
+        self.plan.epochs
+    }
+
+    /// How many batches an epoch has.
+    pub fn steps(&self) -> usize {
+        self.plan.steps
+    }
+
+    /// The names the logs of an epoch will have.
+    pub fn metrics(&self) -> impl Iterator<Item = &str> {
+        self.plan.metrics.iter().map(|(name, _)| name.as_str())
+    }
+
+    /// Whether more of this metric is better; `None` if there is no such metric.
+    pub fn larger_is_better(&self, metric: &str) -> Option<bool> {
+        self.plan.metrics.iter().find(|(name, _)| name == metric).map(|&(_, larger)| larger)
+    }
+}

@@ -1,0 +1,232 @@
+//! The functional API: nodes, and layers applied to them. Shapes flow here, and shape errors
+//! surface here, at the line that wrote the layer.
+
+use std::panic::Location;
+use std::sync::Arc;
+
+use crate::error::{Error, Result};
+use crate::layers::{Layer, LayerSpec, snake_case};
+use crate::shape::Shape;
+
+/// Where a model begins: images or vectors of a shape, without the number of samples.
+///
+/// ```
+/// use convnet::prelude::*;
+///
+/// let image = Input::new([28, 28, 1]);
+/// let class = image.apply(Flatten::new())?.apply(Dense::new(10).activation(Softmax))?;
+/// assert_eq!(class.shape().to_string(), "(10)");
+/// # Ok::<(), convnet::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Input {
+    node: Node,
+}
+
+impl Input {
+    /// An input whose samples have this shape: `[height, width, channels]` for images.
+    pub fn new(shape: impl Into<Shape>) -> Self {
+        Self { node: Node::new(None, None, Vec::new(), shape.into()) }
+    }
+
+    /// Gives it a name of its own; without one it is called `input_layer`.
+    pub fn name(self, name: impl Into<String>) -> Self {
+        Self { node: Node::new(None, Some(name.into()), Vec::new(), self.node.shape().clone()) }
+    }
+
+    /// The shape of one sample.
+    pub fn shape(&self) -> &Shape {
+        self.node.shape()
+    }
+}
+
+/// The output of a layer in the graph. Cheap to clone; a branch is a second use of the same node.
+#[derive(Clone, Debug)]
+pub struct Node(Arc<NodeInner>);
+
+#[derive(Debug)]
+struct NodeInner {
+    /// `None` for an input.
+    layer: Option<Arc<dyn Layer>>,
+    name: Option<String>,
+    inputs: Vec<Node>,
+    shape: Shape,
+}
+
+impl Node {
+    fn new(
+        layer: Option<Arc<dyn Layer>>,
+        name: Option<String>,
+        inputs: Vec<Node>,
+        shape: Shape,
+    ) -> Self {
+        Self(Arc::new(NodeInner { layer, name, inputs, shape }))
+    }
+
+    /// The shape of one sample.
+    pub fn shape(&self) -> &Shape {
+        &self.0.shape
+    }
+
+    pub(crate) fn layer(&self) -> Option<&Arc<dyn Layer>> {
+        self.0.layer.as_ref()
+    }
+
+    pub(crate) fn name(&self) -> Option<&str> {
+        self.0.name.as_deref()
+    }
+
+    pub(crate) fn inputs(&self) -> &[Node] {
+        &self.0.inputs
+    }
+
+    /// The same node of the graph, not one that looks the same.
+    pub(crate) fn is(&self, other: &Node) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
+    /// What tells this node from all others.
+    pub(crate) fn id(&self) -> usize {
+        Arc::as_ptr(&self.0).addr()
+    }
+}
+
+impl Drop for NodeInner {
+    // Long chains would otherwise be dropped by recursion and overflow the stack.
+    fn drop(&mut self) {
+        let mut pending = std::mem::take(&mut self.inputs);
+        while let Some(node) = pending.pop() {
+            if let Some(mut inner) = Arc::into_inner(node.0) {
+                pending.append(&mut inner.inputs);
+            }
+        }
+    }
+}
+
+/// One or several nodes, which a layer can be applied to: an [`Input`], a [`Node`], or an array,
+/// slice or `Vec` of them.
+///
+/// A layer is moved into the node it makes, so it cannot be applied twice: layers are not shared.
+///
+/// ```
+/// use convnet::prelude::*;
+///
+/// let image = Input::new([8, 8, 3]);
+/// let left = image.apply(Conv2D::new(4, 3).padding(Same))?;
+/// let right = image.apply(Conv2D::new(4, 1))?;
+/// let sum = [left, right].apply(Add::new())?;
+/// assert_eq!(sum.shape().to_string(), "(8, 8, 4)");
+/// # Ok::<(), convnet::Error>(())
+/// ```
+pub trait Nodes {
+    /// The nodes, in order.
+    fn nodes(&self) -> Vec<Node>;
+
+    /// Applies a layer; the node that comes back is its output.
+    ///
+    /// # Errors
+    /// If the layer is misconfigured or cannot take inputs of these shapes; the sentence names the
+    /// layer, the shapes, what to do, and the file and line of this call.
+    #[track_caller]
+    fn apply(&self, layer: impl Into<LayerSpec>) -> Result<Node> {
+        let LayerSpec { layer, name } = layer.into();
+        let location = Location::caller();
+        let inputs = self.nodes();
+        let shapes: Vec<Shape> = inputs.iter().map(|node| node.shape().clone()).collect();
+        let shape = checked_shape(&*layer, &shapes).map_err(|reason| {
+            let who = name.clone().unwrap_or_else(|| snake_case(layer.class_name()));
+            let shapes: Vec<String> = shapes.iter().map(Shape::to_string).collect();
+            let what = match shapes.as_slice() {
+                [] => "no input at all".to_string(),
+                [shape] => format!("an input of shape {shape}"),
+                shapes => format!("inputs of shapes {}", shapes.join(", ")),
+            };
+            Error::layer(format!("{who}: cannot take {what}: {reason} ({location})"))
+        })?;
+        Ok(Node::new(Some(layer), name, inputs, shape))
+    }
+}
+
+fn checked_shape(layer: &dyn Layer, inputs: &[Shape]) -> Result<Shape, String> {
+    if inputs.is_empty() {
+        return Err("a layer is applied to at least one node".to_string());
+    }
+    for input in inputs {
+        check_size("an input", input)?;
+    }
+    let shape = layer.output_shape(inputs)?;
+    check_size("the output", &shape)?;
+    for weight in layer.weights(inputs) {
+        check_size(&format!("the weight `{}`", weight.name), &weight.shape)?;
+    }
+    Ok(shape)
+}
+
+/// The most floats one sample or one weight may have: 64 GiB of them. Beyond it a size is a typing
+/// error, and products of sizes might not fit a machine word.
+const MOST_FLOATS: usize = 1 << 34;
+
+fn check_size(what: &str, shape: &Shape) -> Result<(), String> {
+    match shape.size() {
+        0 => Err(format!("{what} of shape {shape} would be empty; every size is at least 1")),
+        size if size > MOST_FLOATS => Err(format!(
+            "{what} of shape {shape} would have more than {MOST_FLOATS} floats; use smaller sizes"
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// The node of an input, for loops that begin with it.
+///
+/// ```
+/// use convnet::prelude::*;
+///
+/// let image = Input::new([32, 32, 3]);
+/// let mut x = Node::from(&image);
+/// for filters in [8, 16, 32] {
+///     x = x.apply(Conv2D::new(filters, 3).padding(Same))?.apply(MaxPool2D::new(2))?;
+/// }
+/// assert_eq!(x.shape().to_string(), "(4, 4, 32)");
+/// # Ok::<(), convnet::Error>(())
+/// ```
+impl From<&Input> for Node {
+    fn from(input: &Input) -> Self {
+        input.node.clone()
+    }
+}
+
+impl Nodes for Input {
+    fn nodes(&self) -> Vec<Node> {
+        vec![self.node.clone()]
+    }
+}
+
+impl Nodes for Node {
+    fn nodes(&self) -> Vec<Node> {
+        vec![self.clone()]
+    }
+}
+
+impl<T: Nodes + ?Sized> Nodes for &T {
+    fn nodes(&self) -> Vec<Node> {
+        (**self).nodes()
+    }
+}
+
+impl<T: Nodes> Nodes for [T] {
+    fn nodes(&self) -> Vec<Node> {
+        self.iter().flat_map(Nodes::nodes).collect()
+    }
+}
+
+impl<T: Nodes, const N: usize> Nodes for [T; N] {
+    fn nodes(&self) -> Vec<Node> {
+        self.as_slice().nodes()
+    }
+}
+
+impl<T: Nodes> Nodes for Vec<T> {
+    fn nodes(&self) -> Vec<Node> {
+        self.as_slice().nodes()
+    }
+}

@@ -1,0 +1,118 @@
+//! The gradient of a convolution's input, with images in lanes.
+
+use super::vector::{Vector, with_vectors};
+use super::{Conv, Lanes, TILE, sized_tile, tiles};
+use std::ops::Range;
+
+with_vectors! {
+    /// Overwrites `dx` with the gradient of one block: every output that a cell went into, times
+    /// the weight it went with.
+    ///
+    /// `dy (oh, ow, f, LANES)`, `w (kh, kw, c, f)`, `dx (h, w, c, LANES)`.
+    pub(crate) fn backward_input(conv: &Conv, dy: &[Lanes], w: &[f32], dx: &mut [Lanes]) =
+        backward_input_body
+}
+
+#[inline(always)]
+fn backward_input_body<V: Vector>(conv: &Conv, dy: &[Lanes], w: &[f32], dx: &mut [Lanes]) {
+    assert_eq!([dx.len(), w.len(), dy.len()], conv.lens(), "{conv:?}");
+    let c = conv.channels;
+    let [h, width] = conv.window.input;
+    for iy in 0..h {
+        for ix in 0..width {
+            let cell =
+                Cell { at: [iy, ix], seen_from: [seen_from(conv, 0, iy), seen_from(conv, 1, ix)] };
+            let dx = &mut dx[(iy * width + ix) * c..][..c];
+            for (first, n) in tiles(c, TILE) {
+                sized_tile!(n, tile<V>(conv, &cell, first, dy, w, &mut dx[first..]));
+            }
+        }
+    }
+}
+
+/// A cell of the image and the outputs whose windows lie over it.
+struct Cell {
+    at: [usize; 2],
+    seen_from: [Range<usize>; 2],
+}
+
+#[inline(always)]
+fn seen_from(conv: &Conv, axis: usize, i: usize) -> Range<usize> {
+    let [k, s, before, output] =
+        [conv.window.kernel, conv.window.strides, conv.window.before, conv.window.output]
+            .map(|of| of[axis]);
+    let end = i + before + 1;
+    end.saturating_sub(k).div_ceil(s)..end.div_ceil(s).min(output)
+}
+
+/// `N` channels of one cell.
+#[inline(always)]
+fn tile<V: Vector, const N: usize>(
+    conv: &Conv,
+    cell: &Cell,
+    first: usize,
+    dy: &[Lanes],
+    w: &[f32],
+    dx: &mut [Lanes],
+) {
+    let Conv { window, channels: c, filters: f } = *conv;
+    let ([_, kw], [_, ow]) = (window.kernel, window.output);
+    let mut sums = [V::splat(0.0); N];
+    for oy in cell.seen_from[0].clone() {
+        let ky = cell.at[0] + window.before[0] - oy * window.strides[0];
+        for ox in cell.seen_from[1].clone() {
+            let kx = cell.at[1] + window.before[1] - ox * window.strides[1];
+            let dy = &dy[(oy * ow + ox) * f..][..f];
+            let w = &w[((ky * kw + kx) * c + first) * f..][..N * f];
+            add_products(&mut sums, dy, w);
+        }
+    }
+    for (dx, sum) in dx.iter_mut().zip(sums) {
+        sum.store(dx);
+    }
+}
+
+/// `sums (N) += w (N, k) · vectors (k)`.
+#[inline(always)]
+pub(super) fn add_products<V: Vector, const N: usize>(
+    sums: &mut [V; N],
+    vectors: &[Lanes],
+    w: &[f32],
+) {
+    let k = vectors.len();
+    let mut rows = [w; N];
+    for j in 0..N {
+        rows[j] = &w[j * k..][..k];
+    }
+    for (i, vector) in vectors.iter().enumerate() {
+        let vector = V::load(vector);
+        for j in 0..N {
+            sums[j] = sums[j].plus_product(vector, V::splat(rows[j][i]));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::*;
+    use super::*;
+    use crate::kernels::simd::Level;
+    use crate::kernels::window::testing::floats;
+
+    #[test]
+    fn equals_the_naive_gradient() {
+        for conv in convs() {
+            let [x, w, y] = conv.lens();
+            let (dy, w) = (block(y, 1), floats(w, 2));
+            let mut want = vec![[0.0; 16]; x];
+            each_product(&conv, |i, j, k| {
+                (0..16).for_each(|lane| want[i][lane] += dy[k][lane] * w[j]);
+            });
+            for level in Level::all() {
+                let mut dx = vec![[f32::NAN; 16]; x];
+                backward_input(level, &conv, &dy, &w, &mut dx);
+                assert_eq!(dx, want, "{level:?} {conv:?}");
+            }
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! Kernels for small networks: images lie in the SIMD lanes.
+//!
+//! With few channels and few pixels, a vector along either is half empty. So a batch is cut into
+//! blocks of [`LANES`] images, and a block of activations is stored as `(h, w, c, LANES)`: whatever
+//! the layer's sizes, each instruction works on whole vectors, and padding and strides only select
+//! which. Blocks start on a cache line. The lanes that are left over in the last block must be zero
+//! in the network's input and in the gradients of its output; then they add nothing to the gradients
+//! of the weights.
+//!
+//! All kernels are serial; callers work on several blocks at once. There is no pooling here: a block
+//! is an image `(h, w, c·LANES)`, and [`max_pool`](super::max_pool) takes it as such. A dense
+//! layer is a convolution over a single pixel, but for the gradient of its weights ([`dense`]).
+
+pub(crate) mod conv;
+pub(crate) mod conv_input;
+pub(crate) mod conv_weights;
+pub(crate) mod dense;
+pub(crate) mod transpose;
+mod vector;
+
+use super::window::Window;
+
+/// Images in a block: the floats of the widest vector.
+pub(crate) const LANES: usize = 16;
+
+/// One number of each image of a block.
+pub(crate) type Lanes = [f32; LANES];
+
+/// The shape of a convolution. A dense layer has one pixel, `inputs` channels and `units` filters.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Conv {
+    pub(crate) window: Window,
+    pub(crate) channels: usize,
+    pub(crate) filters: usize,
+}
+
+impl Conv {
+    /// Numbers of an image of `x`, of `w`, and of an image of `y`.
+    fn lens(&self) -> [usize; 3] {
+        assert_eq!(self.window.dilation, [1, 1], "dilated convolutions have no kernels in lanes");
+        let [x, w, y] = [self.window.input, self.window.kernel, self.window.output]
+            .map(|[vertical, horizontal]| vertical * horizontal);
+        [x * self.channels, w * self.channels * self.filters, y * self.filters]
+    }
+}
+
+/// Sums that a tile holds in registers: 6 registers of AVX-512, or 12 of the 16 that AVX2 has. They
+/// are enough to hide the latency of 4 cycles; more were no faster.
+const TILE: usize = 6;
+
+/// Cuts `0..n` into as few ranges of at most `most` as it takes, of nearly equal length: `(first, count)`.
+#[inline(always)]
+fn tiles(n: usize, most: usize) -> impl Iterator<Item = (usize, usize)> {
+    let count = n.div_ceil(most);
+    (0..count).map(move |i| (n * i / count, n * (i + 1) / count - n * i / count))
+}
+
+/// Calls `$tile::<V, …, n>(args)` for an `n` of 1 to [`TILE`] that is only known at run time.
+macro_rules! sized_tile {
+    ($n:expr, $tile:ident<$($generic:tt),+>($($arg:expr),+ $(,)?)) => {
+        match $n {
+            1 => $tile::<$($generic),+, 1>($($arg),+),
+            2 => $tile::<$($generic),+, 2>($($arg),+),
+            3 => $tile::<$($generic),+, 3>($($arg),+),
+            4 => $tile::<$($generic),+, 4>($($arg),+),
+            5 => $tile::<$($generic),+, 5>($($arg),+),
+            6 => $tile::<$($generic),+, 6>($($arg),+),
+            n => unreachable!("a tile of {n}"),
+        }
+    };
+}
+use sized_tile;
+
+/// What the tests of these kernels share.
+#[cfg(test)]
+mod testing {
+    use super::{Conv, Lanes};
+    use crate::kernels::window::{Padding, Window, testing};
+
+    /// Multiples of a quarter: sums of their products are exact, in whatever order.
+    pub(super) fn block(len: usize, seed: u32) -> Vec<Lanes> {
+        testing::floats(len * 16, seed).as_chunks().0.to_vec()
+    }
+
+    /// Awkward windows with channels and filters that fill one tile, several, or none.
+    pub(super) fn convs() -> Vec<Conv> {
+        let sizes = [[1, 1], [1, 6], [2, 3], [3, 2], [5, 7], [6, 16], [7, 5], [17, 1], [16, 17]];
+        let windows = testing::undilated();
+        let conv = |[channels, filters]: [usize; 2], window| Conv { window, channels, filters };
+        sizes
+            .iter()
+            .flat_map(|&size| windows.iter().map(move |&window| conv(size, window)))
+            .collect()
+    }
+
+    pub(super) fn dense(inputs: usize, units: usize) -> Conv {
+        let window = Window::new([1; 2], [1; 2], [1; 2], [1; 2], Padding::Valid).unwrap();
+        Conv { window, channels: inputs, filters: units }
+    }
+
+    /// The definition: `y[k] += x[i] · w[j]` for each `f(i, j, k)`.
+    pub(super) fn each_product(conv: &Conv, mut f: impl FnMut(usize, usize, usize)) {
+        let Conv { window, channels: c, filters } = *conv;
+        let ([kh, kw], [oh, ow]) = (window.kernel, window.output);
+        for o in 0..oh * ow {
+            for k in 0..kh * kw {
+                let at = |axis: usize, o: usize, k: usize| {
+                    (o * window.strides[axis] + k).wrapping_sub(window.before[axis])
+                };
+                let (y, x) = (at(0, o / ow, k / kw), at(1, o % ow, k % kw));
+                if y < window.input[0] && x < window.input[1] {
+                    for i in 0..c * filters {
+                        let (channel, filter) = (i / filters, i % filters);
+                        let x = (y * window.input[1] + x) * c + channel;
+                        f(x, k * c * filters + i, o * filters + filter);
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! The two passes of batch normalisation over `(rows, c)` floats; their sums are in
+//! [`reductions`](super::reductions).
+
+use super::buffer::with_scratch;
+use super::channels::{piece, widened};
+use super::parallel::{Worth, bytes};
+use super::simd::{Fma, Level, multiversion};
+use rayon::prelude::*;
+
+/// `y = (x - mean) · scale + offset` in each row. The mean is not folded into the offset: where it is
+/// large, the result would be the difference of large numbers.
+pub(crate) fn normalise(
+    level: Level,
+    y: &mut [f32],
+    x: &[f32],
+    [mean, scale, offset]: [&[f32]; 3],
+) {
+    assert_eq!(y.len(), x.len(), "floats of y and x");
+    let [piece, work] = [piece(x.len(), mean.len()), 8 * x.len()];
+    widened([mean, scale, offset], |params| {
+        let pieces = y.par_chunks_mut(piece).zip(x.par_chunks(piece));
+        pieces.worth(bytes(work)).for_each(|(y, x)| forward(level, y, x, params));
+    });
+}
+
+/// `dx = γ·inv_std/N · (N·dy - Σdy - x̂·Σdy·x̂)` in place of `dy`, where `x̂ = (x - mean)·inv_std` and
+/// `sums` are `Σdy` and `Σdy·x̂` over the `N` rows.
+pub(crate) fn normalise_backward(
+    level: Level,
+    dy: &mut [f32],
+    x: &[f32],
+    [mean, inv_std, gamma]: [&[f32]; 3],
+    sums: [&[f32]; 2],
+) {
+    assert_eq!(dy.len(), x.len(), "floats of dy and x");
+    let c = mean.len();
+    let [piece, work] = [piece(x.len(), c), 12 * x.len()];
+    let rows = (x.len() / c) as f32;
+    with_scratch(3 * c, |factors| {
+        let (of_dy, factors) = factors.split_at_mut(c);
+        let (of_x, constant) = factors.split_at_mut(c);
+        for j in 0..c {
+            of_dy[j] = gamma[j] * inv_std[j];
+            of_x[j] = -of_dy[j] * inv_std[j] * sums[1][j] / rows;
+            constant[j] = -of_dy[j] * sums[0][j] / rows;
+        }
+        widened([mean, of_dy, of_x, constant], |params| {
+            let pieces = dy.par_chunks_mut(piece).zip(x.par_chunks(piece));
+            pieces.worth(bytes(work)).for_each(|(dy, x)| backward(level, dy, x, params));
+        });
+    });
+}
+
+multiversion! { fn forward(y: &mut [f32], x: &[f32], params: [&[f32]; 3]) = forward_body }
+multiversion! { fn backward(dy: &mut [f32], x: &[f32], params: [&[f32]; 4]) = backward_body }
+
+#[inline(always)]
+fn forward_body<F: Fma>(y: &mut [f32], x: &[f32], [mean, scale, offset]: [&[f32]; 3]) {
+    let wide = mean.len();
+    for (y, x) in y.chunks_mut(wide).zip(x.chunks(wide)) {
+        let params = mean.iter().zip(scale).zip(offset);
+        for ((y, &x), ((&mean, &scale), &offset)) in y.iter_mut().zip(x).zip(params) {
+            *y = F::fma(x - mean, scale, offset);
+        }
+    }
+}
+
+#[inline(always)]
+fn backward_body<F: Fma>(dy: &mut [f32], x: &[f32], params: [&[f32]; 4]) {
+    let [mean, of_dy, of_x, constant] = params;
+    let wide = mean.len();
+    for (dy, x) in dy.chunks_mut(wide).zip(x.chunks(wide)) {
+        let params = mean.iter().zip(of_dy).zip(of_x.iter().zip(constant));
+        for ((dy, &x), ((&mean, &a), (&b, &constant))) in dy.iter_mut().zip(x).zip(params) {
+            *dy = F::fma(*dy, a, F::fma(x - mean, b, constant));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::parallel::assert_same_bits;
+    use super::super::reductions::{gradient_sums, moments};
+    use super::super::simd::level;
+    use super::*;
+
+    fn wave(n: usize, step: f64, offset: f64) -> Vec<f32> {
+        (0..n).map(|i| ((i as f64 * step).sin() + offset) as f32).collect()
+    }
+
+    /// Normalises and goes back: `y` and `dx`, one after the other.
+    fn run(level: Level, x: &[f32], dy: &[f32], gamma: &[f32], beta: &[f32]) -> Vec<f32> {
+        let c = gamma.len();
+        let [mut mean, mut variance, mut dbeta, mut dgamma] = [(); 4].map(|()| vec![0.0; c]);
+        moments(level, x, &mut mean, &mut variance);
+        let inv_std: Vec<f32> = variance.iter().map(|v| 1.0 / (v + 1e-3).sqrt()).collect();
+        let scale: Vec<f32> = inv_std.iter().zip(gamma).map(|(s, g)| s * g).collect();
+        let mut y = vec![0.0; x.len()];
+        normalise(level, &mut y, x, [&mean, &scale, beta]);
+        gradient_sums(level, [dy, x], [&mean, &inv_std], [&mut dbeta, &mut dgamma]);
+        let mut dx = dy.to_vec();
+        normalise_backward(level, &mut dx, x, [&mean, &inv_std, gamma], [&dbeta, &dgamma]);
+        [y, dx].concat()
+    }
+
+    fn naive(x: &[f32], dy: &[f32], gamma: &[f32], beta: &[f32]) -> Vec<f64> {
+        let c = gamma.len();
+        let mut both = vec![0.0; 2 * x.len()];
+        let rows = (x.len() / c) as f64;
+        for j in 0..c {
+            let channel = || (j..x.len()).step_by(c);
+            let mean = channel().map(|i| f64::from(x[i])).sum::<f64>() / rows;
+            let square = |i: usize| (f64::from(x[i]) - mean).powi(2);
+            let inv_std = 1.0 / (channel().map(square).sum::<f64>() / rows + 1e-3).sqrt();
+            let hat = |i: usize| (f64::from(x[i]) - mean) * inv_std;
+            let sum = channel().map(|i| f64::from(dy[i])).sum::<f64>();
+            let dot = channel().map(|i| f64::from(dy[i]) * hat(i)).sum::<f64>();
+            for i in channel() {
+                both[i] = hat(i) * f64::from(gamma[j]) + f64::from(beta[j]);
+                let inner = rows * f64::from(dy[i]) - sum - hat(i) * dot;
+                both[x.len() + i] = f64::from(gamma[j]) * inv_std / rows * inner;
+            }
+        }
+        both
+    }
+
+    #[test]
+    fn equals_the_naive_layer() {
+        for level in Level::all() {
+            for c in [1, 3, 16, 64, 130] {
+                for rows in [1, 5, 33, 700] {
+                    let [x, dy] = [wave(rows * c, 0.7, 3.0), wave(rows * c, 1.3, 0.2)];
+                    let [gamma, beta] = [wave(c, 0.5, 2.0), wave(c, 0.9, 0.0)];
+                    let wanted = naive(&x, &dy, &gamma, &beta);
+                    for (got, wanted) in run(level, &x, &dy, &gamma, &beta).iter().zip(wanted) {
+                        let error = (f64::from(*got) - wanted).abs();
+                        assert!(
+                            error < 5e-5 * (1.0 + wanted.abs()),
+                            "{level:?} {rows}×{c}: {got} {wanted}"
+                        );
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn threads_do_not_change_the_bits() {
+        let [x, dy] = [wave(60_000 * 10, 0.7, 3.0), wave(60_000 * 10, 1.3, 0.2)];
+        assert_same_bits(|| run(level(), &x, &dy, &[1.5; 10], &[0.5; 10]));
+    }
+}

@@ -1,0 +1,85 @@
+use serde::{Deserialize, Serialize};
+
+use super::{Backward, Infer, Layer};
+use crate::shape::Shape;
+
+/// The sum of inputs of the same shape. Keras: `Add`.
+///
+/// ```
+/// use convnet::prelude::*;
+///
+/// let image = Input::new([8, 8, 4]);
+/// let branch = image.apply(Conv2D::new(4, 3).padding(Same))?;
+/// let sum = [Node::from(&image), branch].apply(Add::new())?;
+/// assert_eq!(sum.shape().to_string(), "(8, 8, 4)");
+/// # Ok::<(), convnet::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Add {}
+
+impl Add {
+    /// The layer; it has nothing to configure.
+    pub fn new() -> Self {
+        Self {}
+    }
+}
+
+impl Layer for Add {
+    fn class_name(&self) -> &'static str {
+        "Add"
+    }
+
+    fn output_shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
+        match inputs {
+            [first, rest @ ..] if !rest.is_empty() => {
+                if rest.iter().all(|shape| shape == first) {
+                    Ok(first.clone())
+                } else {
+                    Err("it wants inputs of the same shape".to_string())
+                }
+            }
+            _ => Err("it wants at least two inputs: [a, b].apply(Add::new())".to_string()),
+        }
+    }
+
+    fn infer(&self, pass: Infer<'_>) {
+        pass.y.copy_from_slice(pass.x.get(0));
+        for i in 1..pass.x.shapes().len() {
+            pass.y.iter_mut().zip(pass.x.get(i)).for_each(|(y, x)| *y += x);
+        }
+    }
+
+    fn backward(&self, mut pass: Backward<'_>) {
+        for i in 0..pass.x.shapes().len() {
+            if let Some(dx) = pass.dx.get(i) {
+                dx.copy_from_slice(pass.dy);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::layers::check;
+
+    #[test]
+    fn obeys_the_laws() {
+        check::laws(Add::new, &[[2, 3].into(), [2, 3].into()]);
+        check::laws(Add::new, &[[1].into(), [1].into(), [1].into()]);
+    }
+
+    #[test]
+    fn refuses_one_input_and_different_shapes() {
+        check::refuses(
+            Add::new(),
+            &[[2].into()],
+            "add: cannot take an input of shape (2): it wants at least two inputs",
+        );
+        check::refuses(
+            Add::new(),
+            &[[2].into(), [3].into()],
+            "add: cannot take inputs of shapes (2), (3): it wants inputs of the same shape",
+        );
+    }
+}

@@ -1,0 +1,103 @@
+use serde::{Deserialize, Serialize};
+
+use super::{Backward, Infer, Layer};
+use crate::shape::Shape;
+
+/// Puts inputs one behind the other on the last axis, the channels of images. Keras: `Concatenate`.
+///
+/// ```
+/// use convnet::prelude::*;
+///
+/// let image = Input::new([8, 8, 3]);
+/// let narrow = image.apply(Conv2D::new(4, 1))?;
+/// let wide = image.apply(Conv2D::new(6, 5).padding(Same))?;
+/// assert_eq!([narrow, wide].apply(Concatenate::new())?.shape().to_string(), "(8, 8, 10)");
+/// # Ok::<(), convnet::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Concatenate {}
+
+impl Concatenate {
+    /// The layer; it has nothing to configure.
+    pub fn new() -> Self {
+        Self {}
+    }
+}
+
+impl Layer for Concatenate {
+    fn class_name(&self) -> &'static str {
+        "Concatenate"
+    }
+
+    fn output_shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
+        let wrong = || Err("it wants inputs that differ in the last axis only".to_string());
+        let [first, rest @ ..] = inputs else { return wrong() };
+        if rest.is_empty() {
+            return Err(
+                "it wants at least two inputs: [a, b].apply(Concatenate::new())".to_string()
+            );
+        }
+        let [rows @ .., _] = &**first else { return wrong() };
+        let mut channels = 0usize;
+        for input in inputs {
+            match &**input {
+                [other @ .., c] if other == rows => channels = channels.saturating_add(*c),
+                _ => return wrong(),
+            }
+        }
+        Ok([rows, &[channels]].concat().into())
+    }
+
+    fn infer(&self, pass: Infer<'_>) {
+        let channels = channels(pass.x.shapes());
+        let mut from = 0;
+        for (i, shape) in pass.x.shapes().iter().enumerate() {
+            let c = shape[shape.len() - 1];
+            let rows = pass.y.chunks_exact_mut(channels);
+            for (y, x) in rows.zip(pass.x.get(i).chunks_exact(c)) {
+                y[from..from + c].copy_from_slice(x);
+            }
+            from += c;
+        }
+    }
+
+    fn backward(&self, mut pass: Backward<'_>) {
+        let channels = channels(pass.x.shapes());
+        let mut from = 0;
+        for (i, shape) in pass.x.shapes().iter().enumerate() {
+            let c = shape[shape.len() - 1];
+            if let Some(dx) = pass.dx.get(i) {
+                for (dx, dy) in dx.chunks_exact_mut(c).zip(pass.dy.chunks_exact(channels)) {
+                    dx.copy_from_slice(&dy[from..from + c]);
+                }
+            }
+            from += c;
+        }
+    }
+}
+
+fn channels(inputs: &[Shape]) -> usize {
+    inputs.iter().map(|shape| shape[shape.len() - 1]).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::layers::check;
+
+    #[test]
+    fn obeys_the_laws() {
+        check::laws(Concatenate::new, &[[2, 2, 3].into(), [2, 2, 1].into(), [2, 2, 2].into()]);
+        check::laws(Concatenate::new, &[[1].into(), [4].into()]);
+    }
+
+    #[test]
+    fn refuses_images_of_different_sizes() {
+        check::refuses(
+            Concatenate::new(),
+            &[[2, 2, 3].into(), [2, 1, 3].into()],
+            "concatenate: cannot take inputs of shapes (2, 2, 3), (2, 1, 3): it wants inputs that \
+             differ in the last axis only",
+        );
+    }
+}

@@ -1,0 +1,201 @@
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Activation, Backward, Infer, Layer, Pair, WeightSpec, image};
+use crate::initializers::Initializer;
+use crate::kernels::conv::Conv;
+use crate::kernels::reductions::sum_rows;
+use crate::kernels::simd::level;
+use crate::kernels::window::{Padding, Window};
+use crate::shape::Shape;
+
+/// Slides filters over images: `y = activation(x ∗ kernel + bias)`. Keras: `Conv2D`.
+///
+/// | tensor | shape                  | starts as      |
+/// |--------|------------------------|----------------|
+/// | input  | `(n, h, w, c)`         |                |
+/// | kernel | `(kh, kw, c, filters)` | Glorot uniform |
+/// | bias   | `(filters)`            | zeros          |
+/// | output | `(n, oh, ow, filters)` |                |
+///
+/// With padding `Valid`, `oh = (h − kh)/s + 1`, rounded down; with `Same`, `oh = h/s`, rounded up, and
+/// zeros are put round the image, the odd one at the bottom and right. The kernel is not flipped:
+/// cross-correlation, as everywhere in this field.
+///
+/// # Errors
+/// `apply` refuses inputs that are not images, kernels larger than the image unless padding is
+/// `Same`, and sizes of 0.
+///
+/// ```
+/// use convnet::prelude::*;
+///
+/// let image = Input::new([28, 28, 1]);
+/// assert_eq!(image.apply(Conv2D::new(6, 5).padding(Same))?.shape().to_string(), "(28, 28, 6)");
+/// let wide = Conv2D::new(8, (3, 5)).strides(2).activation(Relu).use_bias(false);
+/// assert_eq!(image.apply(wide)?.shape().to_string(), "(13, 12, 8)");
+/// # Ok::<(), convnet::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Conv2D {
+    filters: usize,
+    kernel_size: Pair,
+    strides: Pair,
+    padding: Padding,
+    activation: Activation,
+    use_bias: bool,
+    kernel_initializer: Initializer,
+    bias_initializer: Initializer,
+}
+
+impl Conv2D {
+    /// This many filters of a size: a number for a square, or (height, width).
+    pub fn new(filters: usize, kernel_size: impl Into<Pair>) -> Self {
+        Self {
+            filters,
+            kernel_size: kernel_size.into(),
+            strides: 1.into(),
+            padding: Padding::Valid,
+            activation: Activation::Linear,
+            use_bias: true,
+            kernel_initializer: Initializer::GlorotUniform,
+            bias_initializer: Initializer::Zeros,
+        }
+    }
+
+    /// How far the filters move each time, down and to the right; 1.
+    pub fn strides(self, strides: impl Into<Pair>) -> Self {
+        Self { strides: strides.into(), ..self }
+    }
+
+    /// Whether zeros are put round the image; `Valid`: no.
+    pub fn padding(self, padding: Padding) -> Self {
+        Self { padding, ..self }
+    }
+
+    /// What is applied to the sums; `Linear`.
+    pub fn activation(self, activation: Activation) -> Self {
+        Self { activation, ..self }
+    }
+
+    /// Whether a bias is added; `true`.
+    pub fn use_bias(self, use_bias: bool) -> Self {
+        Self { use_bias, ..self }
+    }
+
+    /// How the kernel starts; `GlorotUniform`.
+    pub fn kernel_initializer(self, kernel_initializer: Initializer) -> Self {
+        Self { kernel_initializer, ..self }
+    }
+
+    /// How the bias starts; `Zeros`.
+    pub fn bias_initializer(self, bias_initializer: Initializer) -> Self {
+        Self { bias_initializer, ..self }
+    }
+
+    fn conv(&self, inputs: &[Shape]) -> Result<Conv, String> {
+        let [h, w, channels] = image(inputs)?;
+        let window = super::window([h, w], "kernel", self.kernel_size, self.strides, self.padding)?;
+        Ok(Conv { window, channels, filters: self.filters })
+    }
+
+    /// The same for shapes that `output_shape` has accepted.
+    fn accepted(&self, inputs: &[Shape]) -> Conv {
+        self.conv(inputs).unwrap_or_else(|why| panic!("conv2d: {why}"))
+    }
+}
+
+impl Layer for Conv2D {
+    fn class_name(&self) -> &'static str {
+        "Conv2D"
+    }
+
+    fn output_shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
+        let Conv { window: Window { output: [h, w], .. }, filters, .. } = self.conv(inputs)?;
+        if filters == 0 {
+            return Err("it has 0 filters; give at least 1".to_string());
+        }
+        Ok([h, w, filters].into())
+    }
+
+    fn weights(&self, inputs: &[Shape]) -> Vec<WeightSpec> {
+        let Pair([kh, kw]) = self.kernel_size;
+        let kernel = [kh, kw, self.accepted(inputs).channels, self.filters];
+        let mut weights = vec![WeightSpec::trainable("kernel", kernel, self.kernel_initializer)];
+        if self.use_bias {
+            weights.push(WeightSpec::trainable("bias", self.filters, self.bias_initializer));
+        }
+        weights
+    }
+
+    fn scratch_len(&self, inputs: &[Shape], n: usize) -> usize {
+        self.accepted(inputs).sums_len(n)
+    }
+
+    fn infer(&self, pass: Infer<'_>) {
+        let (x, w, y) = (pass.x.get(0), pass.w, pass.y);
+        self.accepted(pass.x.shapes()).forward(x, w.get(0), y);
+        self.activation.with_bias(y, w.get(1), self.filters);
+    }
+
+    fn backward(&self, mut pass: Backward<'_>) {
+        let (x, dy) = (pass.x.get(0), pass.dy);
+        let conv = self.accepted(pass.x.shapes());
+        self.activation.gradient(pass.y, dy, self.filters);
+        let (dkernel, dbias) = pass.dw.pair();
+        conv.backward_weights(x, dy, pass.scratch, dkernel);
+        if self.use_bias {
+            sum_rows(level(), dy, dbias);
+        }
+        if let Some(dx) = pass.dx.get(0) {
+            conv.backward_input(dy, pass.w.get(0), dx);
+        }
+    }
+
+    fn without_activation(&self) -> Option<(Activation, Arc<dyn Layer>)> {
+        let linear = self.clone().activation(Activation::Linear);
+        Some((self.activation, Arc::new(linear)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::layers::check;
+    use Padding::{Same, Valid};
+
+    #[test]
+    fn obeys_the_laws() {
+        for padding in [Valid, Same] {
+            for kernel in [Pair([1, 1]), Pair([3, 3]), Pair([2, 3]), Pair([4, 4])] {
+                for strides in [Pair([1, 1]), Pair([2, 1]), Pair([3, 5])] {
+                    let layer = || Conv2D::new(3, kernel).strides(strides).padding(padding);
+                    check::laws(layer, &[[5, 6, 2].into()]);
+                }
+            }
+        }
+        check::laws(|| Conv2D::new(2, 3).activation(Activation::Tanh), &[[4, 4, 1].into()]);
+        check::laws(|| Conv2D::new(2, 3).use_bias(false), &[[3, 3, 1].into()]);
+        check::laws(|| Conv2D::new(2, 5).padding(Same), &[[2, 1, 3].into()]);
+    }
+
+    #[test]
+    fn refuses_what_it_cannot_do() {
+        let image = [Shape::from([3, 3, 8])];
+        for (layer, reason) in [
+            (
+                Conv2D::new(16, 5),
+                "a 5×5 kernel does not fit; use padding(Same) or a smaller kernel",
+            ),
+            (Conv2D::new(16, (0, 2)), "its kernel is 0×2; every size is at least 1"),
+            (Conv2D::new(16, 2).strides((1, 0)), "its strides are 1×0; every size is at least 1"),
+            (Conv2D::new(0, 2), "it has 0 filters; give at least 1"),
+        ] {
+            let sentence = format!("conv2d: cannot take an input of shape (3, 3, 8): {reason}");
+            check::refuses(layer, &image, &sentence);
+        }
+        let sentence = "conv2d: cannot take an input of shape (784): it wants images of (height, \
+                        width, channels)";
+        check::refuses(Conv2D::new(16, 5), &[784.into()], sentence);
+    }
+}

@@ -1,0 +1,168 @@
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Activation, Backward, Infer, Layer, WeightSpec, single};
+use crate::initializers::Initializer;
+use crate::kernels::gemm::{Matrix, Write, par_gemm};
+use crate::kernels::reductions::sum_rows;
+use crate::kernels::simd::level;
+use crate::shape::Shape;
+
+/// A fully connected layer: `y = activation(x · kernel + bias)`. Keras: `Dense`.
+///
+/// | tensor | shape             | starts as      |
+/// |--------|-------------------|----------------|
+/// | input  | `(n, inputs)`     |                |
+/// | kernel | `(inputs, units)` | Glorot uniform |
+/// | bias   | `(units)`         | zeros          |
+/// | output | `(n, units)`      |                |
+///
+/// An input with more axes is taken as rows of its last axis, as in Keras.
+///
+/// # Errors
+/// `apply` refuses 0 units.
+///
+/// ```
+/// use convnet::prelude::*;
+///
+/// let y = Input::new(400).apply(Dense::new(120).activation(Relu))?;
+/// assert_eq!(y.shape().to_string(), "(120)");
+/// # Ok::<(), convnet::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Dense {
+    units: usize,
+    activation: Activation,
+    use_bias: bool,
+    kernel_initializer: Initializer,
+    bias_initializer: Initializer,
+}
+
+impl Dense {
+    /// A layer with this many outputs.
+    pub fn new(units: usize) -> Self {
+        Self {
+            units,
+            activation: Activation::Linear,
+            use_bias: true,
+            kernel_initializer: Initializer::GlorotUniform,
+            bias_initializer: Initializer::Zeros,
+        }
+    }
+
+    /// What is applied to the sums; `Linear`.
+    pub fn activation(self, activation: Activation) -> Self {
+        Self { activation, ..self }
+    }
+
+    /// Whether a bias is added; `true`.
+    pub fn use_bias(self, use_bias: bool) -> Self {
+        Self { use_bias, ..self }
+    }
+
+    /// How the kernel starts; `GlorotUniform`.
+    pub fn kernel_initializer(self, kernel_initializer: Initializer) -> Self {
+        Self { kernel_initializer, ..self }
+    }
+
+    /// How the bias starts; `Zeros`.
+    pub fn bias_initializer(self, bias_initializer: Initializer) -> Self {
+        Self { bias_initializer, ..self }
+    }
+
+    fn inputs(&self, shape: &Shape) -> usize {
+        shape.last().copied().unwrap_or(1)
+    }
+}
+
+impl Layer for Dense {
+    fn class_name(&self) -> &'static str {
+        "Dense"
+    }
+
+    fn output_shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
+        let input = single(inputs)?;
+        if self.units == 0 {
+            return Err("it has 0 units; give at least 1".to_string());
+        }
+        let [rows @ .., _] = &**input else {
+            return Err("it wants at least one axis".to_string());
+        };
+        Ok([rows, &[self.units]].concat().into())
+    }
+
+    fn weights(&self, inputs: &[Shape]) -> Vec<WeightSpec> {
+        let kernel = [self.inputs(&inputs[0]), self.units];
+        let mut weights = vec![WeightSpec::trainable("kernel", kernel, self.kernel_initializer)];
+        if self.use_bias {
+            weights.push(WeightSpec::trainable("bias", self.units, self.bias_initializer));
+        }
+        weights
+    }
+
+    fn infer(&self, pass: Infer<'_>) {
+        let (x, w, y) = (pass.x.get(0), pass.w, pass.y);
+        let [inputs, units] = [self.inputs(pass.x.shape(0)), self.units];
+        let rows = x.len() / inputs;
+        let kernel = Matrix::new(w.get(0), inputs, units);
+        // (rows, inputs) · (inputs, units)
+        par_gemm(level(), y, Matrix::new(x, rows, inputs), kernel, Write::Overwrite);
+        self.activation.with_bias(y, w.get(1), units);
+    }
+
+    fn backward(&self, mut pass: Backward<'_>) {
+        let (x, dy) = (pass.x.get(0), pass.dy);
+        let [inputs, units] = [self.inputs(pass.x.shape(0)), self.units];
+        let rows = x.len() / inputs;
+        self.activation.gradient(pass.y, dy, units);
+        let (dkernel, dbias) = pass.dw.pair();
+        let x = Matrix::new(x, rows, inputs);
+        let dz = Matrix::new(dy, rows, units);
+        // (inputs, rows) · (rows, units)
+        par_gemm(level(), dkernel, x.t(), dz, Write::Overwrite);
+        if self.use_bias {
+            sum_rows(level(), dy, dbias);
+        }
+        if let Some(dx) = pass.dx.get(0) {
+            let kernel = Matrix::new(pass.w.get(0), inputs, units);
+            // (rows, units) · (units, inputs)
+            par_gemm(level(), dx, dz, kernel.t(), Write::Overwrite);
+        }
+    }
+
+    fn without_activation(&self) -> Option<(Activation, Arc<dyn Layer>)> {
+        let linear = self.clone().activation(Activation::Linear);
+        Some((self.activation, Arc::new(linear)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::layers::check;
+
+    #[test]
+    fn obeys_the_laws() {
+        for activation in [Activation::Linear, Activation::Tanh, Activation::Sigmoid] {
+            for use_bias in [true, false] {
+                check::laws(
+                    || Dense::new(3).activation(activation).use_bias(use_bias),
+                    &[[5].into()],
+                );
+            }
+        }
+        check::laws(|| Dense::new(1), &[[1].into()]);
+        check::laws(|| Dense::new(4).activation(Activation::Softmax), &[[7].into()]);
+        check::laws(|| Dense::new(4), &[[2, 3].into()]);
+    }
+
+    #[test]
+    fn refuses_no_units() {
+        check::refuses(
+            Dense::new(0),
+            &[[5].into()],
+            "dense: cannot take an input of shape (5): it has 0 units",
+        );
+    }
+}

@@ -1,0 +1,89 @@
+use rand::Rng;
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use super::{Backward, Forward, Infer, Layer, single};
+use crate::kernels::parallel::{Worth, bytes};
+use crate::random::{derive, generator};
+use crate::shape::Shape;
+
+/// In training, sets each element to 0 with probability `rate` and divides the others by
+/// `1 − rate`; in inference does nothing (Srivastava et al. 2014). Keras: `Dropout`.
+///
+/// Masks depend on the seed of `fit`, the epoch, the batch and the layer alone.
+///
+/// # Errors
+/// `apply` refuses a rate outside `0..=1`.
+///
+/// ```
+/// use convnet::prelude::*;
+///
+/// let x = Input::new(10);
+/// assert_eq!(x.apply(Dropout::new(0.25))?.shape(), x.shape());
+/// assert!(x.apply(Dropout::new(1.5)).is_err());
+/// # Ok::<(), convnet::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Dropout {
+    rate: f64,
+}
+
+/// Elements whose mask comes from one generator: enough to forget what seeding it costs, few enough
+/// to spread over threads. Changing it changes every mask.
+const PIECE: usize = 4096;
+
+impl Dropout {
+    /// Drops this fraction of the elements, in `0..=1`.
+    pub fn new(rate: f64) -> Self {
+        Self { rate }
+    }
+}
+
+impl Layer for Dropout {
+    fn class_name(&self) -> &'static str {
+        "Dropout"
+    }
+
+    fn output_shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
+        if !(0.0..=1.0).contains(&self.rate) {
+            return Err(format!("its rate is {}; it is a fraction from 0 to 1", self.rate));
+        }
+        single(inputs).cloned()
+    }
+
+    /// The factor of each element: 0 or `1 / (1 − rate)`.
+    fn saved_len(&self, inputs: &[Shape], n: usize) -> usize {
+        n * inputs[0].size()
+    }
+
+    fn infer(&self, pass: Infer<'_>) {
+        pass.y.copy_from_slice(pass.x.get(0));
+    }
+
+    fn forward(&self, pass: Forward<'_>) {
+        let (x, y, saved) = (pass.x.get(0), pass.y, pass.saved);
+        // Four elements are drawn from one number, 16 bits each.
+        let dropped = (self.rate * 65536.0).round() as u64;
+        let factor = if self.rate < 1.0 { (1.0 / (1.0 - self.rate)) as f32 } else { 0.0 };
+        let pieces = y.par_chunks_mut(PIECE).zip(saved.par_chunks_mut(PIECE)).enumerate();
+        pieces.worth(bytes(16 * x.len())).for_each(|(piece, (y, saved))| {
+            let mut random = generator(derive(pass.seed, piece as u64));
+            for four in saved.chunks_mut(4) {
+                let mut bits = random.next_u64();
+                for saved in four {
+                    *saved = if bits & 0xffff < dropped { 0.0 } else { factor };
+                    bits >>= 16;
+                }
+            }
+            let x = &x[piece * PIECE..][..y.len()];
+            y.iter_mut().zip(x).zip(&*saved).for_each(|((y, x), factor)| *y = x * factor);
+        });
+    }
+
+    fn backward(&self, mut pass: Backward<'_>) {
+        if let Some(dx) = pass.dx.get(0) {
+            let gradients = dx.iter_mut().zip(&*pass.dy).zip(&*pass.saved);
+            gradients.for_each(|((dx, dy), factor)| *dx = dy * factor);
+        }
+    }
+}

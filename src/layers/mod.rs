@@ -1,0 +1,252 @@
+//! Layers: one file each, all in the same order. Start reading at `dense.rs`.
+//!
+//! A layer is its configuration. It owns no weights, gradients or caches: those belong to the model
+//! and the pass, which hand them to it as slices.
+
+use std::fmt;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::initializers::Initializer;
+use crate::kernels::window::Window;
+use crate::shape::Shape;
+
+mod activation;
+mod add;
+mod average_pooling2d;
+mod batch_normalization;
+#[cfg(test)]
+mod check;
+mod concatenate;
+mod conv2d;
+mod dense;
+mod dropout;
+mod flatten;
+mod max_pooling2d;
+mod pass;
+
+pub use crate::kernels::window::Padding;
+pub use activation::Activation;
+pub use add::Add;
+pub use average_pooling2d::AveragePooling2D;
+pub use batch_normalization::BatchNormalization;
+pub use concatenate::Concatenate;
+pub use conv2d::Conv2D;
+pub use dense::Dense;
+pub use dropout::Dropout;
+pub use flatten::Flatten;
+pub use max_pooling2d::MaxPool2D;
+pub use pass::{Backward, Forward, Gradients, Infer, Inputs, Weights, WeightsMut};
+
+/// What every layer does, in the crate or outside it. `examples/own_layer.rs` writes one.
+pub trait Layer: fmt::Debug + Send + Sync {
+    /// The name of the class as `summary` prints it, in Keras' spelling: `MaxPooling2D`.
+    fn class_name(&self) -> &'static str;
+
+    /// The shape of the output for inputs of these shapes, or why the layer cannot take them, as
+    /// the end of a sentence that begins with the layer and the shapes. Judges the configuration
+    /// too: constructors never fail.
+    fn output_shape(&self, inputs: &[Shape]) -> Result<Shape, String>;
+
+    /// The weights the layer wants, in Keras' order.
+    fn weights(&self, _inputs: &[Shape]) -> Vec<WeightSpec> {
+        Vec::new()
+    }
+
+    /// How many floats `forward` leaves for `backward`, for `n` samples.
+    fn saved_len(&self, _inputs: &[Shape], _n: usize) -> usize {
+        0
+    }
+
+    /// How many floats of scratch a pass over `n` samples works in.
+    fn scratch_len(&self, _inputs: &[Shape], _n: usize) -> usize {
+        0
+    }
+
+    /// Inference: writes `y`.
+    fn infer(&self, pass: Infer<'_>);
+
+    /// The forward pass of training: writes `y` and what `backward` needs. The same as inference
+    /// unless the layer says otherwise.
+    fn forward(&self, mut pass: Forward<'_>) {
+        self.infer(pass.as_infer());
+    }
+
+    /// The backward pass: writes `dw`, and `dx` where it is wanted.
+    fn backward(&self, pass: Backward<'_>);
+
+    /// The activation the layer ends with and the layer without it, so that a loss can pair with
+    /// the activation: softmax with cross-entropy.
+    fn without_activation(&self) -> Option<(Activation, Arc<dyn Layer>)> {
+        None
+    }
+
+    /// The layer under a name of your own; without one it is called after its class, as Keras does:
+    /// `conv2d`, `conv2d_1`.
+    fn name(self, name: impl Into<String>) -> LayerSpec
+    where
+        Self: Sized + 'static,
+    {
+        LayerSpec { layer: Arc::new(self), name: Some(name.into()) }
+    }
+}
+
+/// A weight that a layer wants.
+#[derive(Clone, Debug)]
+pub struct WeightSpec {
+    /// Its name within the layer, in Keras' spelling: `kernel`, `bias`, `gamma`.
+    pub name: &'static str,
+    /// Its shape.
+    pub shape: Shape,
+    /// How it starts.
+    pub initializer: Initializer,
+    /// Whether the optimizer moves it. Those it does not move reach the layer as `state`.
+    pub trainable: bool,
+}
+
+impl WeightSpec {
+    /// A weight that the optimizer moves.
+    pub fn trainable(
+        name: &'static str,
+        shape: impl Into<Shape>,
+        initializer: Initializer,
+    ) -> Self {
+        Self { name, shape: shape.into(), initializer, trainable: true }
+    }
+
+    /// A weight that the optimizer does not move.
+    pub fn frozen(name: &'static str, shape: impl Into<Shape>, initializer: Initializer) -> Self {
+        Self { name, shape: shape.into(), initializer, trainable: false }
+    }
+}
+
+/// A layer with the name it will have in the model; any layer turns into one.
+#[derive(Clone, Debug)]
+pub struct LayerSpec {
+    pub(crate) layer: Arc<dyn Layer>,
+    pub(crate) name: Option<String>,
+}
+
+impl<L: Layer + 'static> From<L> for LayerSpec {
+    fn from(layer: L) -> Self {
+        Self { layer: Arc::new(layer), name: None }
+    }
+}
+
+impl From<Box<dyn Layer>> for LayerSpec {
+    fn from(layer: Box<dyn Layer>) -> Self {
+        Self { layer: layer.into(), name: None }
+    }
+}
+
+/// Height and width of a kernel, a window or a step: made from one number for both, or from a pair.
+///
+/// ```
+/// use convnet::layers::Pair;
+///
+/// assert_eq!(Pair::from(3), Pair([3, 3]));
+/// assert_eq!(Pair::from((3, 5)), Pair([3, 5]));
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Pair(pub [usize; 2]);
+
+impl From<usize> for Pair {
+    fn from(both: usize) -> Self {
+        Self([both, both])
+    }
+}
+
+impl From<(usize, usize)> for Pair {
+    fn from((height, width): (usize, usize)) -> Self {
+        Self([height, width])
+    }
+}
+
+impl From<[usize; 2]> for Pair {
+    fn from(pair: [usize; 2]) -> Self {
+        Self(pair)
+    }
+}
+
+impl fmt::Display for Pair {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}×{}", self.0[0], self.0[1])
+    }
+}
+
+/// How a kernel or a pool, called `what`, moves over an image of this height and width.
+fn window(
+    image: [usize; 2],
+    what: &str,
+    size: Pair,
+    strides: Pair,
+    padding: Padding,
+) -> Result<Window, String> {
+    if size.0.contains(&0) {
+        return Err(format!("its {what} is {size}; every size is at least 1"));
+    }
+    if strides.0.contains(&0) {
+        return Err(format!("its strides are {strides}; every size is at least 1"));
+    }
+    Window::new(image, size.0, strides.0, [1, 1], padding).ok_or_else(|| {
+        format!("a {size} {what} does not fit; use padding(Same) or a smaller {what}")
+    })
+}
+
+/// The only input, for layers that take one.
+fn single(inputs: &[Shape]) -> Result<&Shape, String> {
+    match inputs {
+        [input] => Ok(input),
+        _ => Err(format!(
+            "it takes one input, got {}; join them with Add or Concatenate first",
+            inputs.len()
+        )),
+    }
+}
+
+/// The only input as (height, width, channels).
+fn image(inputs: &[Shape]) -> Result<[usize; 3], String> {
+    single(inputs)?.dims().ok_or_else(|| "it wants images of (height, width, channels)".to_string())
+}
+
+/// Keras' automatic name of a class: `Conv2D` becomes `conv2d`, `MaxPooling2D` `max_pooling2d`.
+pub(crate) fn snake_case(class: &str) -> String {
+    let chars: Vec<char> = class.chars().collect();
+    let mut name = String::with_capacity(class.len() + 4);
+    for (i, &c) in chars.iter().enumerate() {
+        let before = i.checked_sub(1).map(|i| chars[i]);
+        let after = chars.get(i + 1);
+        let starts_word = c.is_uppercase()
+            && before.is_some_and(|b| {
+                b.is_lowercase() || (after.is_some_and(|a| a.is_lowercase()) && b.is_alphanumeric())
+            });
+        if starts_word {
+            name.push('_');
+        }
+        name.extend(c.to_lowercase());
+    }
+    name
+}
+
+#[cfg(test)]
+mod tests {
+    use super::snake_case;
+
+    #[test]
+    fn names_are_keras() {
+        for (class, name) in [
+            ("InputLayer", "input_layer"),
+            ("Conv2D", "conv2d"),
+            ("MaxPooling2D", "max_pooling2d"),
+            ("AveragePooling2D", "average_pooling2d"),
+            ("BatchNormalization", "batch_normalization"),
+            ("DepthwiseConv2D", "depthwise_conv2d"),
+            ("GlobalAveragePooling2D", "global_average_pooling2d"),
+            ("Dense", "dense"),
+            ("ReLU", "re_lu"),
+        ] {
+            assert_eq!(snake_case(class), name);
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! What a layer is handed when it runs. The arrays belong to the model and the pass, never to the
+//! layer.
+
+use std::ops::Range;
+
+use crate::kernels::buffer::Buffer;
+use crate::shape::Shape;
+
+/// Inference: `y` from `x` and the weights.
+#[derive(Debug)]
+pub struct Infer<'a> {
+    /// How many samples.
+    pub n: usize,
+    /// The inputs, each `(n, shape…)`.
+    pub x: Inputs<'a>,
+    /// The trainable weights.
+    pub w: Weights<'a>,
+    /// The weights that training does not move, such as moving averages.
+    pub state: Weights<'a>,
+    /// The output `(n, shape…)`, to be overwritten.
+    pub y: &'a mut [f32],
+    /// Floats to work in, as many as `scratch_len` asked for, with unspecified contents.
+    pub scratch: &'a mut [f32],
+}
+
+/// The forward pass of training.
+#[derive(Debug)]
+pub struct Forward<'a> {
+    /// How many samples.
+    pub n: usize,
+    /// The inputs, each `(n, shape…)`.
+    pub x: Inputs<'a>,
+    /// The trainable weights.
+    pub w: Weights<'a>,
+    /// The weights that the optimizer does not move, such as moving averages; the layer may.
+    pub state: WeightsMut<'a>,
+    /// The output `(n, shape…)`, to be overwritten.
+    pub y: &'a mut [f32],
+    /// What `backward` will see again, as many floats as `saved_len` asked for.
+    pub saved: &'a mut [f32],
+    /// Floats to work in, as many as `scratch_len` asked for, with unspecified contents.
+    pub scratch: &'a mut [f32],
+    /// A seed that no other layer and no other step has.
+    pub seed: u64,
+}
+
+impl<'a> Forward<'a> {
+    /// The same pass as inference sees it, for layers that do the same in both.
+    pub fn as_infer(&mut self) -> Infer<'_> {
+        Infer {
+            n: self.n,
+            x: self.x,
+            w: self.w,
+            state: Weights { floats: self.state.floats, ranges: self.state.ranges },
+            y: self.y,
+            scratch: self.scratch,
+        }
+    }
+}
+
+/// The backward pass: from `dy`, the gradient of the loss to the output, the gradients to the inputs
+/// and the weights.
+#[derive(Debug)]
+pub struct Backward<'a> {
+    /// How many samples.
+    pub n: usize,
+    /// The inputs of the forward pass.
+    pub x: Inputs<'a>,
+    /// The trainable weights.
+    pub w: Weights<'a>,
+    /// The output of the forward pass.
+    pub y: &'a [f32],
+    /// The gradient to the output. The layer is its last reader and may overwrite it.
+    pub dy: &'a mut [f32],
+    /// What `forward` left.
+    pub saved: &'a mut [f32],
+    /// Floats to work in, as many as `scratch_len` asked for, with unspecified contents.
+    pub scratch: &'a mut [f32],
+    /// The gradients to the inputs, to be overwritten.
+    pub dx: Gradients<'a>,
+    /// The gradients to the trainable weights, to be overwritten.
+    pub dw: WeightsMut<'a>,
+}
+
+/// The inputs of a layer, in the order of `apply`.
+#[derive(Clone, Copy, Debug)]
+pub struct Inputs<'a> {
+    pub(crate) n: usize,
+    pub(crate) outputs: &'a [Buffer],
+    pub(crate) slots: &'a [usize],
+    pub(crate) shapes: &'a [Shape],
+}
+
+impl<'a> Inputs<'a> {
+    /// The floats `(n, shape…)` of one input.
+    pub fn get(&self, index: usize) -> &'a [f32] {
+        &self.outputs[self.slots[index]][..self.n * self.shapes[index].size()]
+    }
+
+    /// The shape of one sample of an input.
+    pub fn shape(&self, index: usize) -> &'a Shape {
+        &self.shapes[index]
+    }
+
+    /// The shapes of all inputs.
+    pub fn shapes(&self) -> &'a [Shape] {
+        self.shapes
+    }
+}
+
+/// Weights of a layer, in the order in which it listed them.
+#[derive(Clone, Copy, Debug)]
+pub struct Weights<'a> {
+    pub(crate) floats: &'a [f32],
+    pub(crate) ranges: &'a [Range<usize>],
+}
+
+impl<'a> Weights<'a> {
+    /// The floats of one weight; empty where the layer has no such weight, as without a bias.
+    pub fn get(&self, index: usize) -> &'a [f32] {
+        self.ranges.get(index).map_or(&[], |range| &self.floats[range.clone()])
+    }
+}
+
+/// Weights of a layer, or the gradients to them, to be written.
+#[derive(Debug)]
+pub struct WeightsMut<'a> {
+    pub(crate) floats: &'a mut [f32],
+    pub(crate) ranges: &'a [Range<usize>],
+}
+
+impl WeightsMut<'_> {
+    /// The floats of one weight; empty where the layer has no such weight.
+    pub fn get(&mut self, index: usize) -> &mut [f32] {
+        self.ranges.get(index).map_or(&mut [], |range| &mut self.floats[range.clone()])
+    }
+
+    /// The floats of two weights at once, the first two.
+    pub fn pair(&mut self) -> (&mut [f32], &mut [f32]) {
+        match self.ranges {
+            [] => (&mut [], &mut []),
+            [first] => (&mut self.floats[first.clone()], &mut []),
+            [first, second, ..] => {
+                let (head, tail) = self.floats.split_at_mut(second.start);
+                (&mut head[first.clone()], &mut tail[..second.len()])
+            }
+        }
+    }
+}
+
+/// The gradients to the inputs of a layer.
+#[derive(Debug)]
+pub struct Gradients<'a> {
+    pub(crate) n: usize,
+    pub(crate) buffers: &'a mut [Option<Buffer>],
+    pub(crate) shapes: &'a [Shape],
+}
+
+impl Gradients<'_> {
+    /// The gradient `(n, shape…)` to one input; `None` where nothing before it learns.
+    pub fn get(&mut self, index: usize) -> Option<&mut [f32]> {
+        let len = self.n * self.shapes[index].size();
+        self.buffers[index].as_mut().map(|buffer| &mut buffer[..len])
+    }
+}

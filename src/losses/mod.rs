@@ -1,0 +1,136 @@
+//! Losses: one file each.
+
+use std::fmt;
+
+use crate::layers::Activation;
+use crate::shape::Shape;
+
+mod categorical_crossentropy;
+mod sparse_categorical_crossentropy;
+
+pub use categorical_crossentropy::CategoricalCrossentropy;
+pub use sparse_categorical_crossentropy::SparseCategoricalCrossentropy;
+
+/// What training makes small: a number for each sample, averaged over the batch.
+pub trait Loss: fmt::Debug + Send + Sync {
+    /// The shape of one sample's target for an output of this shape, or why there is none.
+    fn target_shape(&self, output: &Shape) -> Result<Shape, String>;
+
+    /// Looks through the targets before any work is done; the error is the end of a sentence that
+    /// begins with the method called.
+    fn check_targets(&self, output: &Shape, targets: &[f32]) -> Result<(), String>;
+
+    /// The activation that this loss takes over from the last layer, so that it can work on scores.
+    fn pairs_with(&self) -> Option<Activation> {
+        None
+    }
+
+    /// The sum of the losses of the samples of a batch.
+    fn run(&self, pass: LossPass<'_>) -> f64;
+}
+
+/// What a loss is handed for a batch of `n` samples.
+#[derive(Debug)]
+pub struct LossPass<'a> {
+    /// How many samples.
+    pub n: usize,
+    /// The size of the last axis of the output: the number of classes.
+    pub classes: usize,
+    /// The output `(n, …, classes)`. Where the loss took over an activation these are scores, and
+    /// the loss turns them into the activation's output.
+    pub y: &'a mut [f32],
+    /// Whether `y` are scores.
+    pub scores: bool,
+    /// The targets, `n` samples of `target_shape`.
+    pub targets: &'a [f32],
+    /// The gradient of the mean loss of the batch to what `y` holds on entry, to be overwritten;
+    /// `None` where nothing is trained.
+    pub dy: Option<&'a mut [f32]>,
+}
+
+/// Cross-entropy over rows of classes, with the target of row `row` and class `class` given by
+/// `target(row, class)`.
+fn cross_entropy(pass: LossPass<'_>, target: impl Fn(usize, usize) -> f32) -> f64 {
+    let LossPass { n, classes, y, scores, mut dy, .. } = pass;
+    let rows = y.len() / classes;
+    let scale = 1.0 / rows as f32;
+    let mut sum = 0.0;
+    for (row, y) in y.chunks_exact_mut(classes).enumerate() {
+        let dy = dy.as_deref_mut().map(|dy| &mut dy[row * classes..][..classes]);
+        let target = |class| target(row, class);
+        sum += if scores {
+            from_scores(y, dy, scale, target)
+        } else {
+            from_probabilities(y, dy, scale, target)
+        };
+    }
+    // The rows of a sample, such as the pixels of an image, count as their mean.
+    sum * n as f64 / rows as f64
+}
+
+/// `Σ t·(log Σ exp(s) − s)` with the gradient `p·Σt − t`; the scores become probabilities.
+fn from_scores(
+    y: &mut [f32],
+    dy: Option<&mut [f32]>,
+    scale: f32,
+    target: impl Fn(usize) -> f32,
+) -> f64 {
+    let largest = y.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let total: f32 = y.iter().map(|&s| (s - largest).exp()).sum();
+    let log_total = f64::from(total).ln();
+    let (mut loss, mut weight) = (0.0, 0.0);
+    for (class, score) in y.iter_mut().enumerate() {
+        let shifted = *score - largest;
+        let t = target(class);
+        if t != 0.0 {
+            loss += f64::from(t) * (log_total - f64::from(shifted));
+            weight += t;
+        }
+        *score = shifted.exp() / total;
+    }
+    if let Some(dy) = dy {
+        for (class, (dy, &p)) in dy.iter_mut().zip(&*y).enumerate() {
+            *dy = (p * weight - target(class)) * scale;
+        }
+    }
+    loss
+}
+
+/// Keras keeps probabilities this far from 0 and 1.
+const EPSILON: f32 = 1e-7;
+
+/// `−Σ t·log p` with `p` scaled to sum 1 and kept within `1e-7..=1 − 1e-7`.
+fn from_probabilities(
+    y: &[f32],
+    dy: Option<&mut [f32]>,
+    scale: f32,
+    target: impl Fn(usize) -> f32,
+) -> f64 {
+    let total: f32 = y.iter().sum();
+    let clipped = |p: f32| (p / total).clamp(EPSILON, 1.0 - EPSILON);
+    let inside = |p: f32| clipped(p) == p / total;
+    let log = |p: f32| f64::from(clipped(p)).ln();
+    let loss = y.iter().enumerate().map(|(class, &p)| -f64::from(target(class)) * log(p)).sum();
+    if let Some(dy) = dy {
+        // A probability outside the bounds does not move the loss; one inside moves it through the
+        // sum as well.
+        let through_sum: f32 =
+            (0..y.len()).filter(|&class| inside(y[class])).map(&target).sum::<f32>() / total;
+        for (class, (dy, &p)) in dy.iter_mut().zip(y).enumerate() {
+            let own = if inside(p) { target(class) / p } else { 0.0 };
+            *dy = (through_sum - own) * scale;
+        }
+    }
+    loss
+}
+
+/// The number of classes, at least two: with a single one every prediction is certain.
+fn classes(output: &Shape) -> Result<usize, String> {
+    match output.last() {
+        Some(&classes) if classes > 1 => Ok(classes),
+        _ => Err(format!(
+            "the model's output has the shape {output}; cross-entropy wants at least 2 classes on \
+             the last axis"
+        )),
+    }
+}

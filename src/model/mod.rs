@@ -1,0 +1,249 @@
+//! A model: the sorted steps of a graph and all its weights. Predicts; `compile` makes it trainable.
+
+use std::sync::{Mutex, PoisonError};
+
+use ndarray::{ArrayD, ArrayViewD, IxDyn};
+
+use crate::arrays::{Arrays, Samples};
+use crate::error::{Error, Result};
+use crate::graph::Nodes;
+use crate::kernels::buffer::Buffer;
+use crate::kernels::parallel::inside_pool;
+use crate::random::derive;
+use crate::shape::Shape;
+
+mod network;
+mod slots;
+mod summary;
+mod workspace;
+
+pub(crate) use network::Network;
+pub use summary::Summary;
+pub(crate) use workspace::{TrainingWorkspace, Workspace};
+
+/// How many samples `predict` and `evaluate` take at a time, as in Keras.
+pub(crate) const BATCH_SIZE: usize = 32;
+
+/// A network with its weights. [`compile`](Model::compile) turns it into one that can be trained.
+///
+/// ```
+/// use convnet::prelude::*;
+/// use ndarray::Array4;
+///
+/// let image = Input::new([28, 28, 1]);
+/// let class = image.apply(Flatten::new())?.apply(Dense::new(10).activation(Softmax))?;
+/// let model = Model::new(&image, &class)?;
+/// assert_eq!(model.count_params(), 7850);
+/// let probabilities = model.predict(&Array4::<f32>::zeros((5, 28, 28, 1)))?;
+/// assert_eq!(probabilities.shape(), [5, 10]);
+/// # Ok::<(), convnet::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct Model {
+    pub(crate) network: Network,
+    /// The trainable weights, and those that the optimizer does not move.
+    pub(crate) weights: Buffer,
+    pub(crate) state: Buffer,
+    /// Workspaces that no call of `predict` is using.
+    idle: Mutex<Vec<Workspace>>,
+}
+
+/// A copy of all weights of a model.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    weights: Buffer,
+    state: Buffer,
+}
+
+impl Model {
+    /// The model that computes `outputs` from `inputs`, its weights drawn from seed 0.
+    ///
+    /// # Errors
+    /// If an output needs an input that is not listed, if an input is used by no output, or if two
+    /// layers were given the same name.
+    pub fn new(inputs: impl Nodes, outputs: impl Nodes) -> Result<Self> {
+        let network = Network::new(&inputs.nodes(), &outputs.nodes())?;
+        let weights = Buffer::zeros(network.trainable_len);
+        let state = Buffer::zeros(network.frozen_len);
+        let model = Self { network, weights, state, idle: Mutex::default() };
+        Ok(model.seed(0))
+    }
+
+    /// Draws all weights anew from this seed.
+    pub fn seed(mut self, seed: u64) -> Self {
+        let Self { network, weights, state, .. } = &mut self;
+        let seeds = (0..).map(|index| derive(seed, index));
+        for ((spec, place), seed) in network.weights().zip(seeds) {
+            let floats = if spec.trainable { &mut **weights } else { &mut **state };
+            spec.initializer.fill(&spec.shape, seed, &mut floats[place]);
+        }
+        self
+    }
+
+    /// How many numbers all weights have together, frozen ones included.
+    pub fn count_params(&self) -> usize {
+        self.network.weights().map(|(spec, _)| spec.shape.size()).sum()
+    }
+
+    /// The table of layers with their shapes and numbers of weights, in Keras' layout.
+    pub fn summary(&self) -> Summary {
+        Summary::new(&self.network)
+    }
+
+    /// Every weight with its name, such as `conv2d/kernel`, in the order of the layers.
+    pub fn weights(&self) -> Vec<(String, ArrayViewD<'_, f32>)> {
+        let place =
+            |(name, spec, place): (String, &crate::layers::WeightSpec, std::ops::Range<usize>)| {
+                let floats = if spec.trainable { &self.weights } else { &self.state };
+                let view = ArrayViewD::from_shape(IxDyn(&spec.shape), &floats[place]);
+                (name, view.expect("a weight has as many floats as its shape says"))
+            };
+        self.network.named_weights().map(place).collect()
+    }
+
+    /// Replaces one weight by name.
+    ///
+    /// # Errors
+    /// If the model has no weight of that name, or it has another shape.
+    pub fn set_weight<'a>(&mut self, name: &str, weight: impl Arrays<'a>) -> Result<()> {
+        let found = self.network.named_weights().find(|(known, ..)| known == name);
+        let Some((_, spec, place)) = found else {
+            let names: Vec<String> = self.network.named_weights().map(|(name, ..)| name).collect();
+            return Err(Error::data(format!(
+                "set_weight: the model has no weight `{name}`; it has {}",
+                names.join(", ")
+            )));
+        };
+        let arrays = weight.arrays();
+        match arrays.as_slice() {
+            [array] if array.shape() == &*spec.shape => {
+                let floats = if spec.trainable { &mut self.weights } else { &mut self.state };
+                floats[place].iter_mut().zip(array).for_each(|(to, &from)| *to = from);
+                Ok(())
+            }
+            _ => Err(Error::data(format!(
+                "set_weight: `{name}` has the shape {}, got {}",
+                spec.shape,
+                arrays
+                    .first()
+                    .map_or("no array".to_string(), |a| Shape::from(a.shape()).to_string())
+            ))),
+        }
+    }
+
+    /// A copy of all weights, frozen ones included.
+    pub fn snapshot(&self) -> Snapshot {
+        Snapshot { weights: self.weights.clone(), state: self.state.clone() }
+    }
+
+    /// Writes all weights over an earlier copy of them.
+    ///
+    /// # Panics
+    /// If the copy is one of another model.
+    pub fn snapshot_into(&self, snapshot: &mut Snapshot) {
+        snapshot.weights.copy_from_slice(&self.weights);
+        snapshot.state.copy_from_slice(&self.state);
+    }
+
+    /// Puts all weights back to what they were.
+    ///
+    /// # Panics
+    /// If the copy is one of another model.
+    pub fn restore(&mut self, snapshot: &Snapshot) {
+        self.weights.copy_from_slice(&snapshot.weights);
+        self.state.copy_from_slice(&snapshot.state);
+    }
+
+    /// The output for each sample of `x`, in inference mode, for a model with one output.
+    ///
+    /// # Errors
+    /// If the data do not have the shape of the model's input, are empty or not finite, or if the
+    /// model has several outputs: use [`predict_all`](Model::predict_all).
+    pub fn predict<'a>(&self, x: impl Arrays<'a>) -> Result<ArrayD<f32>> {
+        let count = self.network.outputs.len();
+        if count != 1 {
+            return Err(Error::data(format!(
+                "predict: the model has {count} outputs; use predict_all, which gives them all"
+            )));
+        }
+        Ok(self.outputs(x, "predict")?.remove(0))
+    }
+
+    /// Every output for each sample of `x`, in the order of `Model::new`.
+    ///
+    /// # Errors
+    /// If the data do not have the shapes of the model's inputs, are empty or not finite.
+    pub fn predict_all<'a>(&self, x: impl Arrays<'a>) -> Result<Vec<ArrayD<f32>>> {
+        self.outputs(x, "predict_all")
+    }
+
+    /// Predicts batch after batch, as they come.
+    ///
+    /// ```
+    /// # use convnet::prelude::*;
+    /// # use ndarray::Array2;
+    /// # let x = Input::new(3);
+    /// # let model = Model::new(&x, x.apply(Dense::new(2))?)?;
+    /// let batches = (1..4).map(|n| Array2::<f32>::ones((n, 3)));
+    /// for (n, y) in (1..4).zip(model.predict_batches(batches)) {
+    ///     assert_eq!(y?.shape(), [n, 2]);
+    /// }
+    /// # Ok::<(), convnet::Error>(())
+    /// ```
+    pub fn predict_batches<B>(
+        &self,
+        batches: impl IntoIterator<Item = B>,
+    ) -> impl Iterator<Item = Result<ArrayD<f32>>>
+    where
+        for<'a> &'a B: Arrays<'a>,
+    {
+        batches.into_iter().map(|batch| self.predict(&batch))
+    }
+
+    fn outputs<'a>(&self, x: impl Arrays<'a>, who: &str) -> Result<Vec<ArrayD<f32>>> {
+        let network = &self.network;
+        let x = Samples::inputs(x.arrays(), network.shapes(&network.inputs), who)?;
+        let mut outputs: Vec<Vec<f32>> = network
+            .shapes(&network.outputs)
+            .map(|shape| Vec::with_capacity(x.n * shape.size()))
+            .collect();
+        let capacity = x.n.min(BATCH_SIZE);
+        let mut workspace = self.workspace(capacity);
+        let mut run = || {
+            for start in (0..x.n).step_by(BATCH_SIZE) {
+                let n = BATCH_SIZE.min(x.n - start);
+                for (i, &step) in network.inputs.iter().enumerate() {
+                    workspace.output(network, step, n).copy_from_slice(x.range(i, start, n));
+                }
+                workspace.infer(network, n, &self.weights, &self.state);
+                for (floats, &step) in outputs.iter_mut().zip(&network.outputs) {
+                    floats.extend_from_slice(workspace.output(network, step, n));
+                }
+            }
+        };
+        // A single batch is over before another thread would have woken up.
+        if x.n <= BATCH_SIZE {
+            run()
+        } else {
+            inside_pool(run)
+        }
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(workspace);
+
+        let arrays = outputs.into_iter().zip(network.shapes(&network.outputs));
+        let arrays = arrays.map(|(floats, shape)| {
+            let dims: Vec<usize> = [x.n].iter().chain(&**shape).copied().collect();
+            ArrayD::from_shape_vec(dims, floats).expect("as many floats as the shape says")
+        });
+        Ok(arrays.collect())
+    }
+
+    /// A workspace that nobody uses, or a new one.
+    fn workspace(&self, capacity: usize) -> Workspace {
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = idle.iter().position(|workspace| workspace.capacity() >= capacity);
+        match found {
+            Some(position) => idle.swap_remove(position),
+            None => Workspace::for_inference(&self.network, capacity),
+        }
+    }
+}

@@ -1,0 +1,208 @@
+//! The graph in the order in which it runs, and where each weight lies.
+
+use std::collections::{HashMap, HashSet};
+use std::ops::Range;
+use std::sync::Arc;
+
+use crate::error::{Error, Result};
+use crate::graph::Node;
+use crate::layers::{Layer, WeightSpec, snake_case};
+use crate::shape::Shape;
+
+/// The steps of a model: every step comes after those it reads.
+#[derive(Clone, Debug)]
+pub(crate) struct Network {
+    pub(crate) steps: Vec<Step>,
+    /// The steps that are inputs, and those that are outputs, in the order of `Model::new`.
+    pub(crate) inputs: Vec<usize>,
+    pub(crate) outputs: Vec<usize>,
+    /// How many floats all trainable and all frozen weights take.
+    pub(crate) trainable_len: usize,
+    pub(crate) frozen_len: usize,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Step {
+    pub(crate) name: String,
+    /// `None` for an input.
+    pub(crate) layer: Option<Arc<dyn Layer>>,
+    /// The steps it reads, and the shapes of their outputs.
+    pub(crate) inputs: Vec<usize>,
+    pub(crate) input_shapes: Vec<Shape>,
+    pub(crate) shape: Shape,
+    /// The weights, in the layer's order.
+    pub(crate) weights: Vec<WeightSpec>,
+    /// Where the trainable and the frozen ones lie in the model's floats, in the same order.
+    pub(crate) trainable: Vec<Range<usize>>,
+    pub(crate) frozen: Vec<Range<usize>>,
+    /// Whether it or anything before it learns: whether backward has to come here.
+    pub(crate) learns: bool,
+}
+
+/// Each weight starts on a cache line.
+const WEIGHT_ALIGNMENT: usize = 16;
+
+impl Network {
+    pub(crate) fn new(inputs: &[Node], outputs: &[Node]) -> Result<Self> {
+        for (nodes, what) in [(inputs, "input"), (outputs, "output")] {
+            if nodes.is_empty() {
+                return Err(Error::graph(format!("model: it has no {what}; give at least one")));
+            }
+        }
+        if let Some(node) = inputs.iter().find(|node| node.layer().is_some()) {
+            let class = snake_case(node.layer().map_or("", |layer| layer.class_name()));
+            return Err(Error::graph(format!(
+                "model: the output of `{}` cannot be an input of a model; begin with an Input",
+                node.name().unwrap_or(&class)
+            )));
+        }
+        for (nodes, what) in [(inputs, "input"), (outputs, "output")] {
+            if nodes.iter().enumerate().any(|(i, a)| nodes[..i].iter().any(|b| a.is(b))) {
+                return Err(Error::graph(format!("model: the same {what} is listed twice")));
+            }
+        }
+        let order = sorted(inputs, outputs)?;
+        let index_of: HashMap<usize, usize> =
+            order.iter().enumerate().map(|(i, node)| (node.id(), i)).collect();
+        let names = names(&order)?;
+
+        let mut network = Self {
+            steps: Vec::with_capacity(order.len()),
+            inputs: inputs.iter().map(|node| index_of[&node.id()]).collect(),
+            outputs: outputs.iter().map(|node| index_of[&node.id()]).collect(),
+            trainable_len: 0,
+            frozen_len: 0,
+        };
+        for (node, name) in order.iter().zip(names) {
+            let step = network.step(node, name, &index_of);
+            network.steps.push(step);
+        }
+        Ok(network)
+    }
+
+    fn step(&mut self, node: &Node, name: String, index_of: &HashMap<usize, usize>) -> Step {
+        let inputs: Vec<usize> = node.inputs().iter().map(|node| index_of[&node.id()]).collect();
+        let input_shapes: Vec<Shape> =
+            inputs.iter().map(|&i| self.steps[i].shape.clone()).collect();
+        let weights = node.layer().map_or(Vec::new(), |layer| layer.weights(&input_shapes));
+        let (mut trainable, mut frozen) = (Vec::new(), Vec::new());
+        for weight in &weights {
+            let (end, ranges) = if weight.trainable {
+                (&mut self.trainable_len, &mut trainable)
+            } else {
+                (&mut self.frozen_len, &mut frozen)
+            };
+            let start = end.next_multiple_of(WEIGHT_ALIGNMENT);
+            *end = start + weight.shape.size();
+            ranges.push(start..*end);
+        }
+        let learns = !trainable.is_empty() || inputs.iter().any(|&i| self.steps[i].learns);
+        Step {
+            name,
+            layer: node.layer().cloned(),
+            inputs,
+            input_shapes,
+            shape: node.shape().clone(),
+            weights,
+            trainable,
+            frozen,
+            learns,
+        }
+    }
+
+    /// Every weight with its place in the trainable or the frozen floats, in the layers' order.
+    pub(crate) fn weights(&self) -> impl Iterator<Item = (&WeightSpec, Range<usize>)> {
+        self.steps.iter().flat_map(|step| {
+            let (mut trainable, mut frozen) = (step.trainable.iter(), step.frozen.iter());
+            step.weights.iter().filter_map(move |spec| {
+                let place = if spec.trainable { trainable.next() } else { frozen.next() };
+                place.map(|place| (spec, place.clone()))
+            })
+        })
+    }
+
+    /// Every weight with its full name, `step/weight`.
+    pub(crate) fn named_weights(
+        &self,
+    ) -> impl Iterator<Item = (String, &WeightSpec, Range<usize>)> {
+        let names = self.steps.iter().flat_map(|step| {
+            step.weights.iter().map(move |spec| format!("{}/{}", step.name, spec.name))
+        });
+        names.zip(self.weights()).map(|(name, (spec, place))| (name, spec, place))
+    }
+
+    /// The shapes of the outputs of these steps.
+    pub(crate) fn shapes<'a>(&'a self, steps: &'a [usize]) -> impl Iterator<Item = &'a Shape> {
+        steps.iter().map(|&step| &self.steps[step].shape)
+    }
+}
+
+/// All nodes the outputs need, inputs first, each after those it reads.
+fn sorted(inputs: &[Node], outputs: &[Node]) -> Result<Vec<Node>> {
+    let mut done: HashSet<usize> = inputs.iter().map(Node::id).collect();
+    let mut order: Vec<Node> = inputs.to_vec();
+    let mut pending: Vec<Node> = outputs.iter().rev().cloned().collect();
+    while let Some(node) = pending.last() {
+        if done.contains(&node.id()) {
+            pending.pop();
+            continue;
+        }
+        if node.layer().is_none() {
+            return Err(Error::graph(format!(
+                "model: the graph is disconnected: an output needs {} of shape {}, which is not \
+                 among the inputs; add it to them",
+                node.name().map_or("an Input".to_string(), |name| format!("the Input `{name}`")),
+                node.shape()
+            )));
+        }
+        let missing: Vec<Node> =
+            node.inputs().iter().rev().filter(|n| !done.contains(&n.id())).cloned().collect();
+        if missing.is_empty() {
+            done.insert(node.id());
+            order.extend(pending.pop());
+        } else {
+            pending.extend(missing);
+        }
+    }
+    let used: HashSet<usize> =
+        order.iter().flat_map(Node::inputs).chain(outputs).map(Node::id).collect();
+    match inputs.iter().position(|node| !used.contains(&node.id())) {
+        Some(i) => Err(Error::graph(format!(
+            "model: no output is reached from the input `{}` of shape {}; leave it out or use it",
+            names(&order)?[i],
+            inputs[i].shape()
+        ))),
+        None => Ok(order),
+    }
+}
+
+/// The given names, and for the others the class with a number, as Keras counts them; a name given
+/// twice is refused.
+fn names(order: &[Node]) -> Result<Vec<String>> {
+    let mut taken = HashSet::new();
+    for name in order.iter().filter_map(Node::name) {
+        if name.is_empty() || !taken.insert(name.to_string()) {
+            return Err(Error::graph(format!(
+                "model: the name `{name}` is {}; give every layer a name of its own",
+                if name.is_empty() { "empty" } else { "used twice" }
+            )));
+        }
+    }
+    let mut counts: HashMap<String, usize> = HashMap::new();
+    let names = order.iter().map(|node| {
+        if let Some(name) = node.name() {
+            return name.to_string();
+        }
+        let class = node.layer().map_or("InputLayer", |layer| layer.class_name());
+        let base = snake_case(class);
+        let count = counts.entry(base.clone()).or_default();
+        loop {
+            let name = if *count == 0 { base.clone() } else { format!("{base}_{count}") };
+            *count += 1;
+            if taken.insert(name.clone()) {
+                return name;
+            }
+        }
+    });
+    Ok(names.collect())
+}

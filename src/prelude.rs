@@ -1,0 +1,19 @@
+//! What most programs need: `use convnet::prelude::*;`.
+
+pub use crate::callbacks::{Callback, EarlyStopping, Mode, Monitor};
+pub use crate::datasets;
+pub use crate::graph::{Input, Node, Nodes};
+pub use crate::initializers::Initializer;
+pub use crate::layers::Activation::{Linear, Relu, Sigmoid, Softmax, Tanh};
+pub use crate::layers::Padding::{Same, Valid};
+pub use crate::layers::{
+    Activation, Add, AveragePooling2D, BatchNormalization, Concatenate, Conv2D, Dense, Dropout,
+    Flatten, Layer, MaxPool2D,
+};
+pub use crate::losses::{CategoricalCrossentropy, SparseCategoricalCrossentropy};
+pub use crate::metrics::{Accuracy, accuracy_score, classification_report, confusion_matrix};
+pub use crate::model::Model;
+pub use crate::models;
+pub use crate::optimizers::{Adam, Optimizer};
+pub use crate::preprocessing::{MinMax, Standardize, to_categorical};
+pub use crate::training::{CompiledModel, Fit, History, Verbose};

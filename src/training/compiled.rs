@@ -1,0 +1,310 @@
+//! A model with what it takes to train it, one batch at a time.
+
+use std::ops::{Deref, DerefMut};
+
+use ndarray::{CowArray, IxDyn};
+
+use crate::arrays::{Arrays, Samples};
+use crate::callbacks::Logs;
+use crate::error::{Error, ErrorKind, Result};
+use crate::kernels::buffer::Buffer;
+use crate::kernels::parallel::inside_pool;
+use crate::losses::{Loss, LossPass};
+use crate::metrics::{IntoMetrics, Metric};
+use crate::model::{BATCH_SIZE, Model, Network, TrainingWorkspace, Workspace};
+use crate::optimizers::{MOST_SLOTS, Optimizer};
+
+use super::tallies::Tallies;
+
+impl Model {
+    /// Makes the model trainable. A loss given once is used for every output.
+    ///
+    /// Where an output ends in the activation that the loss pairs with — softmax with
+    /// [`CategoricalCrossentropy`](crate::losses::CategoricalCrossentropy) — training and evaluation
+    /// leave that activation to the loss, which then works on scores and is exact.
+    ///
+    /// A model that has not been compiled cannot be trained; `fit` is a method of the
+    /// [`CompiledModel`]:
+    ///
+    /// ```compile_fail,E0599
+    /// # use convnet::prelude::*;
+    /// # use ndarray::array;
+    /// # let x = Input::new(2);
+    /// # let y = x.apply(Dense::new(2).activation(Softmax))?;
+    /// let mut model = Model::new(&x, &y)?;
+    /// model.fit(&array![[0.0, 1.0]], &array![[0, 1]], Fit::new())?;
+    /// # Ok::<(), convnet::Error>(())
+    /// ```
+    pub fn compile(
+        self,
+        optimizer: impl Optimizer + 'static,
+        loss: impl Loss + 'static,
+        metrics: impl IntoMetrics,
+    ) -> CompiledModel {
+        let mut network = self.network.clone();
+        let outputs = network.outputs.clone();
+        let takes_scores = outputs.iter().map(|&output| {
+            let read = network.steps.iter().any(|step| step.inputs.contains(&output));
+            let layer = network.steps[output].layer.as_ref();
+            match layer.and_then(|layer| layer.without_activation()) {
+                Some((activation, rest)) if !read && loss.pairs_with() == Some(activation) => {
+                    network.steps[output].layer = Some(rest);
+                    true
+                }
+                _ => false,
+            }
+        });
+        let takes_scores = takes_scores.collect();
+        CompiledModel {
+            gradients: Buffer::zeros(network.trainable_len),
+            state_before: Buffer::zeros(network.frozen_len),
+            slots: (0..optimizer.slots().min(MOST_SLOTS))
+                .map(|_| Buffer::zeros(network.trainable_len))
+                .collect(),
+            model: self,
+            network,
+            takes_scores,
+            optimizer: Box::new(optimizer),
+            loss: Box::new(loss),
+            metrics: metrics.into_metrics(),
+            iterations: 0,
+            targets: vec![Vec::new(); outputs.len()],
+            training: None,
+            evaluation: None,
+        }
+    }
+}
+
+/// A model that can be trained. Dereferences to [`Model`], so that it predicts and summarises too.
+#[derive(Debug)]
+pub struct CompiledModel {
+    pub(super) model: Model,
+    /// The model's network, less the activations that the loss took over.
+    network: Network,
+    /// For each output, whether it gives the loss scores.
+    takes_scores: Vec<bool>,
+    pub(super) optimizer: Box<dyn Optimizer>,
+    loss: Box<dyn Loss>,
+    pub(super) metrics: Vec<Box<dyn Metric>>,
+    /// Training steps so far, over all calls of `fit`.
+    iterations: u64,
+    gradients: Buffer,
+    /// The frozen weights before the current step: forward moves averages before the loss is known.
+    state_before: Buffer,
+    slots: Vec<Buffer>,
+    /// For each output, the targets of the current batch.
+    targets: Vec<Vec<f32>>,
+    training: Option<TrainingWorkspace>,
+    evaluation: Option<Workspace>,
+}
+
+impl Deref for CompiledModel {
+    type Target = Model;
+
+    fn deref(&self) -> &Model {
+        &self.model
+    }
+}
+
+impl DerefMut for CompiledModel {
+    fn deref_mut(&mut self) -> &mut Model {
+        &mut self.model
+    }
+}
+
+impl CompiledModel {
+    /// The model alone, without optimizer and gradients.
+    pub fn into_model(self) -> Model {
+        self.model
+    }
+
+    /// The optimizer, for a look at its learning rate or a change of it.
+    pub fn optimizer(&mut self) -> &mut dyn Optimizer {
+        &mut *self.optimizer
+    }
+
+    /// Loss and metrics over all samples, in inference mode, 32 samples at a time.
+    ///
+    /// # Errors
+    /// If the data do not fit the model or the loss, are empty or not finite.
+    pub fn evaluate<'a>(&mut self, x: impl Arrays<'a>, y: impl Arrays<'a>) -> Result<Logs> {
+        let (x, y) = self.samples(x.arrays(), y.arrays(), "evaluate")?;
+        let mut tallies = self.tallies();
+        inside_pool(|| self.evaluate_samples(&x, &y, 0..x.n, BATCH_SIZE, &mut tallies));
+        Ok(tallies.logs().clone())
+    }
+
+    /// One training step on these samples, all in one batch; returns their loss before the step.
+    /// For a training loop of your own; `seed` is what dropout draws from, another for every step.
+    ///
+    /// # Errors
+    /// If the data do not fit the model or the loss, are empty or not finite, or if the loss is not
+    /// finite; the weights are then as before.
+    pub fn train_on_batch<'a>(
+        &mut self,
+        x: impl Arrays<'a>,
+        y: impl Arrays<'a>,
+        seed: u64,
+    ) -> Result<f64> {
+        let (x, y) = self.samples(x.arrays(), y.arrays(), "train_on_batch")?;
+        self.check("train_on_batch")?;
+        let order: Vec<usize> = (0..x.n).collect();
+        let mut tallies = self.tallies();
+        inside_pool(|| self.train_samples(&x, &y, &order, seed, &mut tallies)).map_err(|loss| {
+            let why = format!(
+                "train_on_batch: the loss became {loss}; the weights are as before; try a smaller \
+                 learning rate or scale the inputs"
+            );
+            Error::new(ErrorKind::Diverged, why)
+        })
+    }
+
+    /// Tallies for this model's outputs and metrics that have seen no sample.
+    pub(super) fn tallies(&self) -> Tallies {
+        Tallies::new(&self.output_names(), &self.metrics)
+    }
+
+    pub(super) fn output_names(&self) -> Vec<String> {
+        let network = &self.network;
+        network.outputs.iter().map(|&output| network.steps[output].name.clone()).collect()
+    }
+
+    /// Data checked against the inputs, outputs and the loss.
+    pub(super) fn samples<'a>(
+        &self,
+        x: Vec<CowArray<'a, f32, IxDyn>>,
+        y: Vec<CowArray<'a, f32, IxDyn>>,
+        who: &str,
+    ) -> Result<(Samples<'a>, Samples<'a>)> {
+        let x = Samples::inputs(x, self.network.shapes(&self.network.inputs), who)?;
+        let mut targets = Vec::new();
+        for shape in self.network.shapes(&self.network.outputs) {
+            let target = self.loss.target_shape(shape);
+            targets.push(target.map_err(|why| Error::data(format!("{who}: {why}")))?);
+        }
+        let y = Samples::labels(y, &targets, who)?;
+        if x.n != y.n {
+            return Err(Error::data(format!(
+                "{who}: got {} inputs but {} labels; every sample needs one of each",
+                x.n, y.n
+            )));
+        }
+        for (output, shape) in self.network.shapes(&self.network.outputs).enumerate() {
+            let checked = self.loss.check_targets(shape, y.floats(output));
+            checked.map_err(|why| Error::data(format!("{who}: {why}")))?;
+        }
+        Ok((x, y))
+    }
+
+    /// What makes no sense before any work is done.
+    pub(super) fn check(&self, who: &str) -> Result<()> {
+        self.optimizer.check().map_err(|why| Error::training(format!("{who}: {why}")))?;
+        if self.optimizer.slots() > MOST_SLOTS {
+            return Err(Error::training(format!(
+                "{who}: the optimizer wants {} numbers a weight; at most {MOST_SLOTS} are kept",
+                self.optimizer.slots()
+            )));
+        }
+        if self.network.trainable_len == 0 {
+            return Err(Error::training(format!(
+                "{who}: the model has no weights to train; add a layer that has some"
+            )));
+        }
+        Ok(())
+    }
+
+    /// One step on the samples of these indices. Returns their mean loss; `Err` with it if it is not
+    /// finite, and then the model is as before.
+    pub(super) fn train_samples(
+        &mut self,
+        x: &Samples<'_>,
+        y: &Samples<'_>,
+        indices: &[usize],
+        seed: u64,
+        tallies: &mut Tallies,
+    ) -> Result<f64, f64> {
+        let n = indices.len();
+        let network = &self.network;
+        if self.training.as_ref().is_none_or(|workspace| workspace.capacity() < n) {
+            self.training = Some(TrainingWorkspace::new(network, n));
+        }
+        let Some(workspace) = &mut self.training else { return Err(f64::NAN) };
+        for (i, &step) in network.inputs.iter().enumerate() {
+            x.gather(i, indices, workspace.output(network, step, n));
+        }
+        let Model { weights, state, .. } = &mut self.model;
+        self.state_before.copy_from_slice(state);
+        workspace.forward(network, n, weights, state, seed);
+        let mut total = 0.0;
+        for (i, &output) in network.outputs.iter().enumerate() {
+            let targets = &mut self.targets[i];
+            targets.resize(n * y.size(i), 0.0);
+            y.gather(i, indices, targets);
+            let (outputs, gradient) = workspace.output_and_gradient(network, output, n);
+            let classes = network.steps[output].shape.last().copied().unwrap_or(1);
+            let loss = self.loss.run(LossPass {
+                n,
+                classes,
+                y: outputs,
+                scores: self.takes_scores[i],
+                targets,
+                dy: Some(gradient),
+            });
+            tallies.add(i, loss, outputs, targets, classes);
+            total += loss;
+        }
+        tallies.count(n);
+        let loss = total / n as f64;
+        if !loss.is_finite() {
+            state.copy_from_slice(&self.state_before);
+            return Err(loss);
+        }
+        workspace.backward(network, n, weights, &mut self.gradients);
+        let mut slots: [&mut [f32]; MOST_SLOTS] = Default::default();
+        let count = self.slots.len();
+        for (slot, buffer) in slots.iter_mut().zip(&mut self.slots) {
+            *slot = buffer;
+        }
+        self.optimizer.step(self.iterations, weights, &self.gradients, &mut slots[..count]);
+        self.iterations += 1;
+        Ok(loss)
+    }
+
+    /// Inference over a range of samples, batch after batch.
+    pub(super) fn evaluate_samples(
+        &mut self,
+        x: &Samples<'_>,
+        y: &Samples<'_>,
+        range: std::ops::Range<usize>,
+        batch_size: usize,
+        tallies: &mut Tallies,
+    ) {
+        let network = &self.network;
+        let capacity = batch_size.min(range.len());
+        let workspace = match &mut self.evaluation {
+            Some(workspace) if workspace.capacity() >= capacity => workspace,
+            other => other.insert(Workspace::for_inference(network, capacity)),
+        };
+        for start in range.clone().step_by(batch_size) {
+            let n = batch_size.min(range.end - start);
+            for (i, &step) in network.inputs.iter().enumerate() {
+                workspace.output(network, step, n).copy_from_slice(x.range(i, start, n));
+            }
+            workspace.infer(network, n, &self.model.weights, &self.model.state);
+            for (i, &output) in network.outputs.iter().enumerate() {
+                let outputs = workspace.output(network, output, n);
+                let classes = network.steps[output].shape.last().copied().unwrap_or(1);
+                let loss = self.loss.run(LossPass {
+                    n,
+                    classes,
+                    y: outputs,
+                    scores: self.takes_scores[i],
+                    targets: y.range(i, start, n),
+                    dy: None,
+                });
+                tallies.add(i, loss, outputs, y.range(i, start, n), classes);
+            }
+            tallies.count(n);
+        }
+    }
+}

@@ -1,0 +1,334 @@
+//! The training loop.
+
+use std::fmt;
+use std::ops::Range;
+
+use ndarray::{CowArray, IxDyn};
+use rand::seq::SliceRandom;
+
+use super::compiled::CompiledModel;
+use super::history::History;
+use super::progress::{Progress, Verbose};
+use super::split::validation_split;
+use super::tallies::key;
+use crate::arrays::{Arrays, Samples};
+use crate::callbacks::{Callback, Logs, Plan, Training};
+use crate::error::{Error, ErrorKind, Result};
+use crate::kernels::parallel::inside_pool;
+use crate::model::BATCH_SIZE;
+use crate::random::{derive, generator};
+
+/// The settings of [`CompiledModel::fit`], with Keras' names and defaults.
+///
+/// ```
+/// use convnet::prelude::*;
+///
+/// let fit = Fit::new()
+///     .epochs(20)
+///     .validation_split(0.2)
+///     .callback(EarlyStopping::new(Monitor::ValLoss).patience(3).restore_best_weights(true));
+/// ```
+pub struct Fit<'a> {
+    epochs: usize,
+    initial_epoch: usize,
+    batch_size: usize,
+    validation_split: f64,
+    validation_data: Option<[Vec<CowArray<'a, f32, IxDyn>>; 2]>,
+    shuffle: bool,
+    seed: u64,
+    verbose: Verbose,
+    callbacks: Vec<Box<dyn Callback + 'a>>,
+}
+
+impl<'a> Fit<'a> {
+    /// One epoch in shuffled batches of 32, without validation.
+    pub fn new() -> Self {
+        Self {
+            epochs: 1,
+            initial_epoch: 0,
+            batch_size: BATCH_SIZE,
+            validation_split: 0.0,
+            validation_data: None,
+            shuffle: true,
+            seed: 0,
+            verbose: Verbose::Auto,
+            callbacks: Vec::new(),
+        }
+    }
+
+    /// Training ends before the epoch of this number; 1. With `initial_epoch` it is not how many
+    /// epochs run, but where they end.
+    pub fn epochs(self, epochs: usize) -> Self {
+        Self { epochs, ..self }
+    }
+
+    /// The number of the first epoch, to go on where an earlier training ended; 0.
+    pub fn initial_epoch(self, initial_epoch: usize) -> Self {
+        Self { initial_epoch, ..self }
+    }
+
+    /// How many samples make a step; 32. The last batch of an epoch may be shorter.
+    pub fn batch_size(self, batch_size: usize) -> Self {
+        Self { batch_size, ..self }
+    }
+
+    /// The fraction of the samples to hold out and validate with after every epoch: the **last**
+    /// ones, before any shuffling. Samples sorted by class have to be mixed first.
+    pub fn validation_split(self, validation_split: f64) -> Self {
+        Self { validation_split, ..self }
+    }
+
+    /// Samples to validate with after every epoch; takes the place of `validation_split`.
+    pub fn validation_data(self, x: impl Arrays<'a>, y: impl Arrays<'a>) -> Self {
+        Self { validation_data: Some([x.arrays(), y.arrays()]), ..self }
+    }
+
+    /// Whether every epoch takes the samples in another order; `true`.
+    pub fn shuffle(self, shuffle: bool) -> Self {
+        Self { shuffle, ..self }
+    }
+
+    /// What the order of the samples and dropout are drawn from; 0. The same seed gives the same
+    /// weights, bit for bit, on any number of threads.
+    pub fn seed(self, seed: u64) -> Self {
+        Self { seed, ..self }
+    }
+
+    /// What is printed; a live bar on a terminal, else one line an epoch.
+    pub fn verbose(self, verbose: Verbose) -> Self {
+        Self { verbose, ..self }
+    }
+
+    /// Adds a callback; give `&mut callback` to look at it afterwards.
+    pub fn callback(mut self, callback: impl Callback + 'a) -> Self {
+        self.callbacks.push(Box::new(callback));
+        self
+    }
+}
+
+impl Default for Fit<'_> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for Fit<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Fit")
+            .field("epochs", &self.epochs)
+            .field("initial_epoch", &self.initial_epoch)
+            .field("batch_size", &self.batch_size)
+            .field("validation_split", &self.validation_split)
+            .field("validation_data", &self.validation_data.is_some())
+            .field("shuffle", &self.shuffle)
+            .field("seed", &self.seed)
+            .field("verbose", &self.verbose)
+            .field("callbacks", &self.callbacks.len())
+            .finish()
+    }
+}
+
+impl CompiledModel {
+    /// Trains. Weights and the optimizer's state go on from where they are, so a second call
+    /// continues the first.
+    ///
+    /// # Errors
+    /// Before any work: if data or settings make no sense. While training: if the loss becomes NaN
+    /// or infinite, or a callback fails; callbacks are then still told that training has ended, so
+    /// that early stopping restores the best weights.
+    pub fn fit<'a>(
+        &mut self,
+        x: impl Arrays<'a>,
+        y: impl Arrays<'a>,
+        mut fit: Fit<'_>,
+    ) -> Result<History> {
+        self.check("fit")?;
+        let (x, y) = self.samples(x.arrays(), y.arrays(), "fit")?;
+        if fit.batch_size == 0 {
+            return Err(Error::training("fit: batch_size is 0; it is at least 1"));
+        }
+        if fit.epochs == 0 {
+            return Err(Error::training("fit: epochs is 0; it is at least 1"));
+        }
+        if fit.initial_epoch >= fit.epochs {
+            return Err(Error::training(format!(
+                "fit: nothing to do from epoch {} to {}; epochs is the number of the last epoch, \
+                 not how many",
+                fit.initial_epoch, fit.epochs
+            )));
+        }
+        let (train, held_out) = match fit.validation_data {
+            Some(_) => (0..x.n, 0..0),
+            None => validation_split(x.n, fit.validation_split)?,
+        };
+        let given = fit.validation_data.take();
+        let given = given.map(|[x, y]| self.samples(x, y, "fit: validation_data")).transpose()?;
+        let validation = match &given {
+            Some((x, y)) => Some((x, y, 0..x.n)),
+            None if held_out.is_empty() => None,
+            None => Some((&x, &y, held_out)),
+        };
+
+        let plan = Plan {
+            epochs: fit.epochs,
+            steps: train.len().div_ceil(fit.batch_size),
+            metrics: self.keys(validation.is_some()),
+        };
+        let mut callbacks = Callbacks { list: fit.callbacks, stop: false, plan };
+        callbacks.list.extend(Progress::new(fit.verbose));
+        let task = Task {
+            x: &x,
+            y: &y,
+            train,
+            validation,
+            epochs: fit.initial_epoch..fit.epochs,
+            batch_size: fit.batch_size,
+            shuffle: fit.shuffle,
+            seed: fit.seed,
+        };
+        inside_pool(|| {
+            let trained = self.train_epochs(&task, &mut callbacks);
+            let ended = callbacks.call(self, |callback, training| callback.on_train_end(training));
+            let history = trained?;
+            ended.map(|()| history)
+        })
+    }
+
+    fn train_epochs(&mut self, task: &Task<'_>, callbacks: &mut Callbacks<'_>) -> Result<History> {
+        let mut history = History::default();
+        let mut order: Vec<usize> = task.train.clone().collect();
+        callbacks.call(self, |callback, training| callback.on_train_begin(training))?;
+        for epoch in task.epochs.clone() {
+            let seed = derive(task.seed, epoch as u64);
+            if task.shuffle {
+                // From the same order every time, so that an epoch depends on its number alone.
+                order.sort_unstable();
+                order.shuffle(&mut generator(seed));
+            }
+            callbacks.call(self, |callback, training| callback.on_epoch_begin(epoch, training))?;
+            let mut logs = self.train_epoch(task, &order, epoch, seed, callbacks)?;
+            if let Some((x, y, range)) = &task.validation {
+                callbacks.call(self, |callback, training| callback.on_test_begin(training))?;
+                let mut tallies = self.tallies();
+                self.evaluate_samples(x, y, range.clone(), task.batch_size, &mut tallies);
+                let found = tallies.logs();
+                if !found["loss"].is_finite() {
+                    return Err(diverged(
+                        &format!("the validation loss became {}", found["loss"]),
+                        &format!("after epoch {}", epoch + 1),
+                        "of that epoch",
+                    ));
+                }
+                callbacks.call(self, |callback, training| callback.on_test_end(found, training))?;
+                for (name, value) in found.iter() {
+                    logs.set(&format!("val_{name}"), value);
+                }
+            }
+            callbacks.call(self, |callback, training| {
+                callback.on_epoch_end(epoch, &mut logs, training)
+            })?;
+            history.push(epoch, &logs);
+            if callbacks.stop {
+                break;
+            }
+        }
+        Ok(history)
+    }
+
+    /// Every batch of an epoch.
+    fn train_epoch(
+        &mut self,
+        task: &Task<'_>,
+        order: &[usize],
+        epoch: usize,
+        seed: u64,
+        callbacks: &mut Callbacks<'_>,
+    ) -> Result<Logs> {
+        let mut tallies = self.tallies();
+        for (batch, indices) in order.chunks(task.batch_size).enumerate() {
+            callbacks
+                .call(self, |callback, training| callback.on_train_batch_begin(batch, training))?;
+            let seed = derive(seed, batch as u64);
+            self.train_samples(task.x, task.y, indices, seed, &mut tallies).map_err(|loss| {
+                diverged(
+                    &format!("the loss became {loss}"),
+                    &format!("in epoch {}, batch {}", epoch + 1, batch + 1),
+                    "before that batch",
+                )
+            })?;
+            let logs = tallies.logs();
+            callbacks.call(self, |callback, training| {
+                callback.on_train_batch_end(batch, logs, training)
+            })?;
+            if callbacks.stop {
+                break;
+            }
+        }
+        Ok(tallies.logs().clone())
+    }
+
+    /// The keys of the logs of an epoch, each with whether larger is better.
+    fn keys(&self, validation: bool) -> Vec<(String, bool)> {
+        let outputs = self.output_names();
+        let mut keys = vec![("loss".to_string(), false)];
+        for output in &outputs {
+            if outputs.len() > 1 {
+                keys.push((format!("{output}_loss"), false));
+            }
+            for metric in &self.metrics {
+                keys.push((key(&outputs, output, &metric.name()), metric.larger_is_better()));
+            }
+        }
+        if validation {
+            let held_out = keys.iter().map(|(name, larger)| (format!("val_{name}"), *larger));
+            keys.extend(held_out.collect::<Vec<_>>());
+        }
+        keys.sort();
+        keys
+    }
+}
+
+/// The error of a loss that is not finite, with which weights the model is left with.
+fn diverged(what: &str, when: &str, weights: &str) -> Error {
+    let why = format!(
+        "fit: {what} {when} (counted from 1); the weights are those {weights}, or the best so far \
+         with restore_best_weights; try a smaller learning rate or scale the inputs"
+    );
+    Error::new(ErrorKind::Diverged, why)
+}
+
+/// A training whose data and settings have been checked.
+struct Task<'t> {
+    x: &'t Samples<'t>,
+    y: &'t Samples<'t>,
+    train: Range<usize>,
+    validation: Option<(&'t Samples<'t>, &'t Samples<'t>, Range<usize>)>,
+    epochs: Range<usize>,
+    batch_size: usize,
+    shuffle: bool,
+    seed: u64,
+}
+
+/// The callbacks of a training and what they share.
+struct Callbacks<'a> {
+    list: Vec<Box<dyn Callback + 'a>>,
+    plan: Plan,
+    stop: bool,
+}
+
+impl Callbacks<'_> {
+    /// Calls all, in order; the first error ends it.
+    fn call(
+        &mut self,
+        compiled: &mut CompiledModel,
+        mut moment: impl FnMut(&mut dyn Callback, &mut Training<'_>) -> Result<()>,
+    ) -> Result<()> {
+        let mut training = Training {
+            model: &mut compiled.model,
+            optimizer: &mut *compiled.optimizer,
+            plan: &self.plan,
+            stop: &mut self.stop,
+        };
+        self.list.iter_mut().try_for_each(|callback| moment(&mut **callback, &mut training))
+    }
+}

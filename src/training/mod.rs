@@ -1,0 +1,13 @@
+//! Training: a compiled model, `fit` and what it returns.
+
+mod compiled;
+mod fit;
+mod history;
+mod progress;
+mod split;
+mod tallies;
+
+pub use compiled::CompiledModel;
+pub use fit::Fit;
+pub use history::History;
+pub use progress::Verbose;

@@ -1,0 +1,103 @@
+//! Graphs that are no models: refused by `Model::new`.
+
+use crate::refused;
+use convnet::ErrorKind::Graph;
+use convnet::prelude::*;
+
+#[test]
+fn an_output_that_needs_another_input() {
+    let (a, b) = (Input::new(3), Input::new(3).name("mask"));
+    let sum = [&a, &b].apply(Add::new()).unwrap();
+    refused(
+        Model::new(&a, &sum),
+        Graph,
+        "model: the graph is disconnected: an output needs the Input `mask` of shape (3), which is \
+         not among the inputs; add it to them",
+    );
+    refused(
+        Model::new(&b, &sum),
+        Graph,
+        "model: the graph is disconnected: an output needs an Input of shape (3), which is not \
+         among the inputs; add it to them",
+    );
+    let other = Input::new([28, 28, 1]);
+    let class = a.apply(Dense::new(2)).unwrap();
+    refused(
+        Model::new(&other, &class),
+        Graph,
+        "model: the graph is disconnected: an output needs an Input of shape (3), which is not \
+         among the inputs; add it to them",
+    );
+}
+
+#[test]
+fn an_input_that_nothing_uses() {
+    let (a, b) = (Input::new(3), Input::new([5, 5, 1]));
+    let class = a.apply(Dense::new(2)).unwrap();
+    refused(
+        Model::new([&a, &b], &class),
+        Graph,
+        "model: no output is reached from the input `input_layer_1` of shape (5, 5, 1); leave it \
+         out or use it",
+    );
+    refused(
+        Model::new([&a, &b.name("mask")], &class),
+        Graph,
+        "model: no output is reached from the input `mask` of shape (5, 5, 1); leave it out or use \
+         it",
+    );
+}
+
+#[test]
+fn names_used_twice_or_empty() {
+    let x = Input::new(3);
+    let twice = x.apply(Dense::new(3).name("a")).unwrap().apply(Dense::new(3).name("a")).unwrap();
+    refused(
+        Model::new(&x, &twice),
+        Graph,
+        "model: the name `a` is used twice; give every layer a name of its own",
+    );
+    let x = x.name("x");
+    refused(
+        Model::new(&x, x.apply(Dense::new(3).name("x")).unwrap()),
+        Graph,
+        "model: the name `x` is used twice; give every layer a name of its own",
+    );
+    refused(
+        Model::new(&x, x.apply(Dense::new(3).name("")).unwrap()),
+        Graph,
+        "model: the name `` is empty; give every layer a name of its own",
+    );
+}
+
+#[test]
+fn a_name_like_an_automatic_one_is_no_clash() {
+    let x = Input::new(3);
+    let y = x.apply(Dense::new(3)).unwrap().apply(Dense::new(3).name("dense")).unwrap();
+    let model = Model::new(&x, &y).unwrap();
+    let names: Vec<String> = model.weights().into_iter().map(|(name, _)| name).collect();
+    assert_eq!(names, ["dense_1/kernel", "dense_1/bias", "dense/kernel", "dense/bias"]);
+}
+
+#[test]
+fn inputs_and_outputs_listed_twice_or_not_at_all() {
+    let x = Input::new(3);
+    let y = x.apply(Dense::new(2)).unwrap();
+    refused(Model::new([&x, &x], &y), Graph, "model: the same input is listed twice");
+    refused(Model::new(&x, [&y, &y]), Graph, "model: the same output is listed twice");
+    let none: [Node; 0] = [];
+    refused(Model::new(&none, &y), Graph, "model: it has no input; give at least one");
+    refused(Model::new(&x, &none), Graph, "model: it has no output; give at least one");
+}
+
+#[test]
+fn an_input_that_is_no_input() {
+    let x = Input::new(3);
+    let middle = x.apply(Dense::new(2)).unwrap();
+    let y = middle.apply(Dense::new(2)).unwrap();
+    refused(
+        Model::new(&middle, &y),
+        Graph,
+        "model: the output of `dense` cannot be an input of a model; begin with an Input",
+    );
+}

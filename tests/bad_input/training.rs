@@ -1,0 +1,184 @@
+//! Settings that make no sense, refused at the start of `fit`; and losses that run away.
+
+use crate::{classifier, inputs, labels, one_hot, refused, silent, sparse_classifier};
+use convnet::ErrorKind::{self, Diverged};
+use convnet::prelude::*;
+
+/// Demands that `fit` refuses these settings with this sentence and leaves the weights alone.
+#[track_caller]
+fn fit_refused(fit: Fit<'_>, sentence: &str) {
+    let mut model = classifier();
+    refused(model.fit(&inputs(), &one_hot(), fit), ErrorKind::Training, sentence);
+    assert_eq!(model.weights(), classifier().weights());
+}
+
+#[test]
+fn nothing_to_do() {
+    fit_refused(silent().batch_size(0), "fit: batch_size is 0; it is at least 1");
+    fit_refused(silent().epochs(0), "fit: epochs is 0; it is at least 1");
+    for initial_epoch in [5, 6] {
+        fit_refused(
+            silent().initial_epoch(initial_epoch).epochs(5),
+            &format!(
+                "fit: nothing to do from epoch {initial_epoch} to 5; epochs is the number of the \
+                 last epoch, not how many"
+            ),
+        );
+    }
+}
+
+#[test]
+fn a_validation_split_that_makes_no_sense() {
+    for fraction in [-0.1, 1.0, 1.5, f64::NAN] {
+        fit_refused(
+            silent().validation_split(fraction),
+            &format!(
+                "fit: validation_split is {fraction}; it is the fraction of the samples to hold \
+                 out, at least 0 and below 1"
+            ),
+        );
+    }
+    fit_refused(
+        silent().validation_split(0.9),
+        "fit: a validation_split of 0.9 leaves none of 8 samples to train on; use another \
+         fraction, more samples or validation_data",
+    );
+    fit_refused(
+        silent().validation_split(1e-17),
+        "fit: a validation_split of 0.00000000000000001 leaves none of 8 samples to validate with; \
+         use another fraction, more samples or validation_data",
+    );
+}
+
+#[test]
+fn monitoring_what_is_not_there() {
+    fit_refused(
+        silent().callback(EarlyStopping::new(Monitor::ValLoss)),
+        "early stopping: there is no `val_loss` to monitor; this training has accuracy, loss; give \
+         validation_split or validation_data, or monitor another",
+    );
+    fit_refused(
+        silent().validation_split(0.5).callback(EarlyStopping::new(Monitor::Named("f1".into()))),
+        "early stopping: there is no `f1` to monitor; this training has accuracy, loss, \
+         val_accuracy, val_loss; monitor one of these",
+    );
+}
+
+#[test]
+fn an_optimizer_that_makes_no_sense() {
+    let fit = |adam: Adam| {
+        let model = classifier().into_model();
+        let mut model = model.compile(adam, CategoricalCrossentropy, ());
+        model.fit(&inputs(), &one_hot(), silent())
+    };
+    for rate in [f64::NAN, f64::INFINITY, -0.001] {
+        refused(
+            fit(Adam::new(rate)),
+            ErrorKind::Training,
+            &format!("fit: adam: learning_rate is {rate}; it must be at least 0 and finite"),
+        );
+    }
+    refused(
+        fit(Adam::default().beta_1(1.0)),
+        ErrorKind::Training,
+        "fit: adam: beta_1 is 1; it must be at least 0 and below 1",
+    );
+    refused(
+        fit(Adam::default().epsilon(f64::NAN)),
+        ErrorKind::Training,
+        "fit: adam: epsilon is NaN; it must be at least 0 and finite",
+    );
+    assert!(fit(Adam::new(0.0)).is_ok(), "a learning rate of 0 only looks");
+}
+
+#[test]
+fn a_model_without_weights() {
+    let x = Input::new(4);
+    let model = Model::new(&x, x.apply(Activation::Softmax).unwrap()).unwrap();
+    let mut model = model.compile(Adam::default(), CategoricalCrossentropy, ());
+    refused(
+        model.fit(&one_hot(), &one_hot(), silent()),
+        ErrorKind::Training,
+        "fit: the model has no weights to train; add a layer that has some",
+    );
+}
+
+/// A classifier whose first step throws the weights so far that the next batch overflows.
+fn runaway() -> CompiledModel {
+    let model = sparse_classifier().into_model();
+    model.compile(Adam::new(1e38), SparseCategoricalCrossentropy, [Accuracy])
+}
+
+#[test]
+fn a_loss_that_is_not_finite_names_epoch_and_batch() {
+    let x = inputs() * 1e3;
+    let mut model = runaway();
+    // 8 samples in batches of 4: the first batch is fine, the second meets the thrown weights.
+    refused(
+        model.fit(&x, &labels(), silent().epochs(3).batch_size(4).shuffle(false)),
+        Diverged,
+        "fit: the loss became NaN in epoch 1, batch 2 (counted from 1); the weights are those \
+         before that batch, or the best so far with restore_best_weights; try a smaller learning \
+         rate or scale the inputs",
+    );
+    refused(
+        model.train_on_batch(&x, &labels(), 0),
+        Diverged,
+        "train_on_batch: the loss became NaN; the weights are as before; try a smaller learning \
+         rate or scale the inputs",
+    );
+}
+
+#[test]
+fn a_loss_that_is_not_finite_leaves_the_weights_of_before_that_batch() {
+    let x = inputs() * 1e3;
+    let (mut one_step, mut two_steps) = (runaway(), runaway());
+    one_step.fit(&x, &labels(), silent().shuffle(false)).unwrap();
+    two_steps.fit(&x, &labels(), silent().shuffle(false).epochs(2)).unwrap_err();
+    assert_eq!(one_step.weights(), two_steps.weights());
+}
+
+#[test]
+fn a_validation_loss_that_is_not_finite() {
+    let (x, y) = (inputs() * 1e3, labels());
+    let fit = silent().batch_size(8).validation_data(&x, &y);
+    refused(
+        runaway().fit(&x, &y, fit),
+        Diverged,
+        "fit: the validation loss became NaN after epoch 1 (counted from 1); the weights are those \
+         of that epoch, or the best so far with restore_best_weights; try a smaller learning rate \
+         or scale the inputs",
+    );
+}
+
+/// Raises the learning rate beyond reason before an epoch.
+struct Blow(usize);
+
+impl Callback for Blow {
+    fn on_epoch_begin(
+        &mut self,
+        epoch: usize,
+        training: &mut convnet::callbacks::Training<'_>,
+    ) -> convnet::Result<()> {
+        if epoch == self.0 {
+            training.set_learning_rate(1e38);
+        }
+        Ok(())
+    }
+}
+
+#[test]
+fn early_stopping_restores_the_best_weights_when_the_loss_runs_away() {
+    let x = inputs() * 1e3;
+    let fit = |epochs| silent().batch_size(4).epochs(epochs);
+    let mut good = sparse_classifier();
+    good.fit(&x, &labels(), fit(2)).unwrap();
+
+    let mut model = sparse_classifier();
+    let mut stopping = EarlyStopping::new(Monitor::Loss).patience(9).restore_best_weights(true);
+    let error =
+        model.fit(&x, &labels(), fit(9).callback(&mut stopping).callback(Blow(2))).unwrap_err();
+    assert!(error.to_string().contains("in epoch 3, batch 2"), "{error}");
+    assert_eq!(stopping.best_epoch(), Some(1));
+    assert_eq!(model.weights(), good.weights());
+}
