@@ -1,10 +1,11 @@
 //! Convolution: which way it is computed. Start here to find out how one runs.
 
-use super::activation;
-use super::channels::{add_bias, add_bias_relu};
+use super::buffer::with_scratch;
+use super::direct::backward_weights::backward_weights_scratch;
+use super::direct::pack::{pack_backward, pack_forward, packed_backward_len, packed_forward_len};
+use super::direct;
 use super::lanes::{self, LANES};
 use super::layout::Layout;
-use super::reductions::sum_rows;
 use super::simd::level;
 use super::window::Window;
 
@@ -13,7 +14,7 @@ use super::window::Window;
 const LARGEST_BLOCK: usize = 256 * 1024;
 
 /// The sizes of a convolution: its window, input channels and filters.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Conv {
     pub(crate) window: Window,
     pub(crate) channels: usize,
@@ -49,6 +50,15 @@ impl Conv {
         self.window.kernel[0] * self.window.kernel[1] * self.channels
     }
 
+    /// Floats of an image before and after the convolution.
+    pub(super) fn input_len(&self) -> usize {
+        self.window.input[0] * self.window.input[1] * self.channels
+    }
+
+    pub(super) fn output_len(&self) -> usize {
+        self.window.output[0] * self.window.output[1] * self.filters
+    }
+
     /// Additions and multiplications for `n` images.
     pub(super) fn flops(&self, n: usize) -> usize {
         2 * n * self.window.output[0] * self.window.output[1] * self.depth() * self.filters
@@ -67,15 +77,11 @@ impl Conv {
     ) {
         match layout {
             Layout::Lanes => lanes::batch::forward(self, x, w, bias, relu, y),
-            Layout::Rows => {
-                self.im2col_forward(x, w, y);
-                match (bias, relu) {
-                    ([], false) => {}
-                    ([], true) => activation::relu(level(), y),
-                    (_, false) => add_bias(level(), y, bias),
-                    (_, true) => add_bias_relu(level(), y, bias),
-                }
-            }
+            Layout::Rows => with_scratch(packed_forward_len(level(), self), |packed| {
+                pack_forward(level(), self, w, packed);
+                let bias = (!bias.is_empty()).then_some(bias);
+                direct::forward::forward(level(), self, x, packed, bias, relu, y);
+            }),
         }
     }
 
@@ -83,7 +89,10 @@ impl Conv {
     pub(crate) fn backward_input(&self, layout: Layout, dy: &[f32], w: &[f32], dx: &mut [f32]) {
         match layout {
             Layout::Lanes => lanes::batch::backward_input(self, dy, w, dx),
-            Layout::Rows => self.im2col_backward_input(dy, w, dx),
+            Layout::Rows => with_scratch(packed_backward_len(level(), self), |packed| {
+                pack_backward(level(), self, w, packed);
+                direct::forward::backward_input(level(), self, dy, packed, dx);
+            }),
         }
     }
 
@@ -99,10 +108,7 @@ impl Conv {
         match layout {
             Layout::Lanes => lanes::batch::backward_weights(self, x, dy, scratch, [dw, dbias]),
             Layout::Rows => {
-                self.im2col_backward_weights(x, dy, scratch, dw);
-                if !dbias.is_empty() {
-                    sum_rows(level(), dy, dbias);
-                }
+                direct::backward_weights::backward_weights(level(), self, x, dy, scratch, dw, dbias);
             }
         }
     }
@@ -111,7 +117,7 @@ impl Conv {
     pub(crate) fn scratch_len(&self, layout: Layout, n: usize) -> usize {
         match layout {
             Layout::Lanes => lanes::batch::scratch_len(self, n),
-            Layout::Rows => self.im2col_sums_len(n),
+            Layout::Rows => backward_weights_scratch(level(), self, n),
         }
     }
 }

@@ -18,10 +18,6 @@ const TILE: usize = 128 * 1024;
 const IMAGES_PER_SUM: usize = 4;
 
 impl Conv {
-    fn image_len(&self) -> usize {
-        self.window.input[0] * self.window.input[1] * self.channels
-    }
-
     fn pixels(&self) -> usize {
         self.window.output[0] * self.window.output[1]
     }
@@ -49,9 +45,9 @@ impl Conv {
         let [depth, f] = [self.depth(), self.filters];
         let image = self.pixels() * f;
         let n = y.len() / image;
-        assert_eq!(x.len(), n * self.image_len());
+        assert_eq!(x.len(), n * self.input_len());
         let w = Matrix::new(w, depth, f);
-        let images = y.par_chunks_mut(image).zip(x.par_chunks(self.image_len()));
+        let images = y.par_chunks_mut(image).zip(x.par_chunks(self.input_len()));
         images.worth(flops(self.flops(n))).for_each(|(y, x)| {
             self.each_tile(|rows, columns| {
                 im2col(&self.window, self.channels, x, rows.clone(), columns);
@@ -68,9 +64,9 @@ impl Conv {
         let [depth, f] = [self.depth(), self.filters];
         let image = self.pixels() * f;
         let n = dy.len() / image;
-        assert_eq!(dx.len(), n * self.image_len());
+        assert_eq!(dx.len(), n * self.input_len());
         let w = Matrix::new(w, depth, f);
-        let images = dx.par_chunks_mut(self.image_len()).zip(dy.par_chunks(image));
+        let images = dx.par_chunks_mut(self.input_len()).zip(dy.par_chunks(image));
         images.worth(flops(self.flops(n))).for_each(|(dx, dy)| {
             dx.fill(0.0);
             self.each_tile(|rows, columns| {
@@ -93,7 +89,7 @@ impl Conv {
         dw: &mut [f32],
     ) {
         let [depth, f] = [self.depth(), self.filters];
-        let [image, output] = [self.image_len(), self.pixels() * f];
+        let [image, output] = [self.input_len(), self.pixels() * f];
         let n = x.len() / image;
         assert_eq!((dy.len(), dw.len()), (n * output, depth * f));
         let sums = &mut sums[..self.im2col_sums_len(n)];

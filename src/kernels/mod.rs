@@ -7,6 +7,7 @@ pub(crate) mod buffer;
 pub(crate) mod channels;
 pub(crate) mod conv;
 mod conv_im2col;
+mod direct;
 mod exp;
 pub(crate) mod gemm;
 mod gemm_tile;

@@ -1,0 +1,249 @@
+//! `dw = windows(x)ᵀ · dy` and `db`, the sum of `dy` over pixels.
+
+use std::ops::Range;
+
+use rayon::prelude::*;
+
+use super::rows::{Rows, Source};
+use super::vector::Vector;
+use super::{Conv, by_size, panels, pieces, widest_panel};
+use crate::kernels::buffer::with_scratch;
+use crate::kernels::parallel::{Worth, bytes, flops};
+use crate::kernels::simd::Level;
+
+/// Output pixels whose `dy` is packed at a time: 16 KB of 32 filters, half the smallest L1 cache.
+const BAND: usize = 128;
+
+/// Multiply-adds that are worth a slab of their own, which has to be cleared and summed up.
+const SHARD: usize = 1 << 20;
+
+/// Tasks that keep many threads busy. Where there are fewer panels of filters, the batch is cut too.
+const TASKS: usize = 32;
+
+/// Floats of scratch that [`backward_weights`] wants for `n` images.
+pub(crate) fn backward_weights_scratch(level: Level, conv: &Conv, n: usize) -> usize {
+    let gradient = Gradient::new(level, conv, n);
+    gradient.shards * gradient.panels * gradient.slab_len()
+}
+
+/// `dw (kh·kw·c, f) = windows(x)ᵀ (kh·kw·c, n·oh·ow) · dy (n·oh·ow, f)`, and `db (f)`.
+///
+/// A task is a panel of filters and a shard of the batch; the sum over shards is taken in their
+/// order.
+pub(crate) fn backward_weights(
+    level: Level,
+    conv: &Conv,
+    x: &[f32],
+    dy: &[f32],
+    scratch: &mut [f32],
+    dw: &mut [f32],
+    db: &mut [f32],
+) {
+    let (n, f) = (dy.len() / conv.output_len(), conv.filters);
+    assert_eq!((x.len(), dy.len()), (n * conv.input_len(), n * conv.output_len()));
+    assert_eq!((dw.len(), db.len()), (conv.depth() * f, f));
+    assert_eq!(scratch.len(), backward_weights_scratch(level, conv, n));
+    let gradient = Gradient::new(level, conv, n);
+    let Gradient { panels, bands, shards, widest, .. } = gradient;
+    let slab_len = gradient.slab_len();
+
+    let tasks = scratch.par_chunks_mut(slab_len).enumerate();
+    tasks.worth(flops(2 * dy.len() * conv.depth())).for_each(|(task, slab)| {
+        let (shard, panel) = (task / panels, task % panels);
+        slab.fill(0.0);
+        for band in n * bands * shard / shards..n * bands * (shard + 1) / shards {
+            let (image, band) = (band / bands, band % bands);
+            let x = &x[image * conv.input_len()..][..conv.input_len()];
+            let dy = &dy[image * conv.output_len()..][..conv.output_len()];
+            gradient.add_band(x, dy, band, panel * widest, slab);
+        }
+    });
+
+    let sum_shards = |k: usize, sums: &mut [f32]| {
+        for (panel, sums) in sums.chunks_mut(widest).enumerate() {
+            sums.fill(0.0);
+            for slab in scratch.chunks_exact(slab_len).skip(panel).step_by(panels) {
+                for (sum, term) in sums.iter_mut().zip(&slab[k * widest..][..widest]) {
+                    *sum += term;
+                }
+            }
+        }
+    };
+    let rows = dw.par_chunks_mut(f).enumerate();
+    rows.worth(bytes(4 * scratch.len())).for_each(|(k, dw)| sum_shards(k, dw));
+    sum_shards(conv.depth(), db);
+}
+
+/// How the work is cut. Each task has a slab of scratch, `(kh·kw·c + 1, widest)`: the gradient of one
+/// panel of filters from one shard of the batch, and in the last row the sum of `dy`.
+struct Gradient {
+    level: Level,
+    source: Source,
+    output: [usize; 2],
+    filters: usize,
+    panels: usize,
+    widest: usize,
+    /// Pieces of an image, each some rows of outputs.
+    bands: usize,
+    /// Parts of the batch. Depends on the shapes alone, as the order of the sums does.
+    shards: usize,
+}
+
+/// Some rows of outputs, the rows of `x` under their windows, and their `dy (pixels, widest)`.
+struct Band<'a> {
+    oy: Range<usize>,
+    x: &'a Rows<'a>,
+    dy: &'a [f32],
+}
+
+/// Some rows of the weights in one row of the kernel.
+struct Tile {
+    ky: usize,
+    /// Where the first is in the row of `x` under a window, in floats from the window's edge.
+    at: usize,
+    /// The first in the matrix of weights.
+    k: usize,
+    rows: usize,
+}
+
+impl Gradient {
+    fn new(level: Level, conv: &Conv, n: usize) -> Self {
+        let panels = panels(level, conv.filters).count();
+        let [oh, ow] = conv.window.output;
+        let bands = oh.div_ceil((BAND / ow).max(1));
+        let work = n * conv.output_len() * conv.depth();
+        Self {
+            level,
+            source: Source::of_forward(conv),
+            output: conv.window.output,
+            filters: conv.filters,
+            panels,
+            widest: widest_panel(level),
+            bands,
+            shards: (work / SHARD).min(TASKS.div_ceil(panels)).min(n * bands).max(1),
+        }
+    }
+
+    fn slab_len(&self) -> usize {
+        (self.source.runs().iter().product::<usize>() + 1) * self.widest
+    }
+
+    /// Adds the gradient of the panel at filter `first` from a band of an image.
+    fn add_band(&self, x: &[f32], dy: &[f32], band: usize, first: usize, slab: &mut [f32]) {
+        let ([oh, ow], f, widest) = (self.output, self.filters, self.widest);
+        let used = widest.min(f - first);
+        let oy = oh * band / self.bands..oh * (band + 1) / self.bands;
+        let dy = &dy[oy.start * ow * f..oy.end * ow * f];
+        let (slab, db) = slab.split_at_mut(slab.len() - widest);
+        with_scratch(oy.len() * ow * widest, |packed| {
+            let mut sums = [0.0; 32];
+            for (to, from) in packed.chunks_exact_mut(widest).zip(dy.chunks_exact(f)) {
+                let from = &from[first..][..used];
+                to[..used].copy_from_slice(from);
+                to[used..].fill(0.0);
+                sums.iter_mut().zip(from).for_each(|(sum, term)| *sum += term);
+            }
+            db.iter_mut().zip(&sums).for_each(|(db, sum)| *db += sum);
+            self.source.with_rows(x, oy.clone(), |x| {
+                self.add_products(&Band { oy, x: &x, dy: packed }, used, slab);
+            });
+        });
+    }
+
+    #[allow(unsafe_code)]
+    fn add_products(&self, band: &Band, used: usize, slab: &mut [f32]) {
+        #[cfg(target_arch = "x86_64")]
+        {
+            use std::arch::x86_64::{__m256, __m512};
+
+            #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
+            fn avx512(gradient: &Gradient, band: &Band, used: usize, slab: &mut [f32]) {
+                if used > 16 {
+                    gradient.tiles_14::<__m512, 2>(band, slab);
+                } else {
+                    gradient.tiles_14::<__m512, 1>(band, slab);
+                }
+            }
+            #[target_feature(enable = "avx2,fma")]
+            fn avx2(gradient: &Gradient, band: &Band, slab: &mut [f32]) {
+                gradient.tiles_6::<__m256>(band, slab);
+            }
+            match self.level {
+                // SAFETY: a level above `Plain` is only made where detection found its features.
+                Level::Avx512 => return unsafe { avx512(self, band, used, slab) },
+                // SAFETY: as above.
+                Level::Avx2 => return unsafe { avx2(self, band, slab) },
+                Level::Plain => {}
+            }
+        }
+        let _ = used;
+        self.tiles_6::<[f32; 4]>(band, slab);
+    }
+
+    /// Tiles of up to 14 rows of the weights by `N` vectors: 28 of 32 registers.
+    #[inline(always)]
+    fn tiles_14<V: Vector, const N: usize>(&self, band: &Band, slab: &mut [f32]) {
+        for Tile { ky, at, k, rows } in self.tiles(14) {
+            let slab = &mut slab[k * self.widest..];
+            by_size!(rows, 1 2 3 4 5 6 7 8 9 10 11 12 13 14, K => {
+                self.tile::<V, K, N>(band, ky, at, slab)
+            });
+        }
+    }
+
+    /// Tiles of up to 6 rows of the weights by 2 vectors: 12 of 16 registers.
+    #[inline(always)]
+    fn tiles_6<V: Vector>(&self, band: &Band, slab: &mut [f32]) {
+        for Tile { ky, at, k, rows } in self.tiles(6) {
+            let slab = &mut slab[k * self.widest..];
+            by_size!(rows, 1 2 3 4 5 6, K => self.tile::<V, K, 2>(band, ky, at, slab));
+        }
+    }
+
+    fn tiles(&self, most: usize) -> impl Iterator<Item = Tile> {
+        let [kh, runs, run] = self.source.runs();
+        let run_step = self.source.run_step();
+        (0..kh * runs).flat_map(move |i| {
+            pieces(run, most).map(move |(start, rows)| Tile {
+                ky: i / runs,
+                at: i % runs * run_step + start,
+                k: i * run + start,
+                rows,
+            })
+        })
+    }
+
+    /// `slab (K, N vectors) += part of windows(x) (pixels, K)ᵀ · dy (pixels, N vectors)`.
+    #[inline(always)]
+    fn tile<V: Vector, const K: usize, const N: usize>(
+        &self,
+        band: &Band,
+        ky: usize,
+        at: usize,
+        slab: &mut [f32],
+    ) {
+        let (ow, step, widest) = (self.output[1], self.source.window_step(), self.widest);
+        let mut sums = [[V::splat(0.0); N]; K];
+        for (oy, dy) in band.oy.clone().zip(band.dy.chunks_exact(ow * widest)) {
+            let Some(row) = self.source.row(oy, ky) else { continue };
+            let x = &band.x.floats[band.x.start(row) + at..];
+            for ox in 0..ow {
+                let x = &x[ox * step..][..K];
+                let dy = &dy[ox * widest..][..N * V::LANES];
+                let dy: [V; N] = std::array::from_fn(|j| V::load(&dy[j * V::LANES..]));
+                for k in 0..K {
+                    let x = V::splat(x[k]);
+                    for j in 0..N {
+                        sums[k][j] = sums[k][j].plus_product(x, dy[j]);
+                    }
+                }
+            }
+        }
+        for k in 0..K {
+            for j in 0..N {
+                let slab = &mut slab[k * widest + j * V::LANES..];
+                sums[k][j].plus(V::load(slab)).store(slab);
+            }
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! The product of windows and weights where few filters would leave lanes empty: lanes are pixels.
+//!
+//! The image is copied to planes, one a channel, with its padding. Planes as wide as the padded image
+//! make a window one cell further right the next float, also at the end of a row: a whole image is one
+//! long row of outputs, of which the few between rows are not used.
+
+use std::ops::Range;
+
+use super::forward::Product;
+use super::vector::Vector;
+use super::{by_size, pieces};
+use crate::kernels::buffer::with_scratch;
+use crate::kernels::simd::Level;
+
+/// Most filters for which lanes are pixels: half a vector of AVX-512. Must fit in one panel.
+pub(super) const FEW: usize = 8;
+
+/// The padded image in planes, and where they are.
+struct Planes<'a> {
+    floats: &'a [f32],
+    /// Floats of a plane and of a row.
+    pitch: [usize; 2],
+    rows: usize,
+}
+
+impl Product<'_> {
+    /// Rows `oy` of the product over an image `(h, w, c)`; windows must be one cell apart.
+    #[allow(unsafe_code)]
+    pub(super) fn few_filters(&self, level: Level, image: &[f32], oy: Range<usize>, y: &mut [f32]) {
+        let (source, rows) = (&self.source, oy.len());
+        let height = rows + source.reach()[0];
+        let (plane, width) = (height * source.covered, source.covered);
+        // Tiles may end behind the last window: up to 64 floats on AVX-512.
+        with_scratch(source.channels * plane + 64, |floats| {
+            source.copy_to_planes(image, oy.start, height, floats);
+            let x = &Planes { floats, pitch: [plane, width], rows };
+            #[cfg(target_arch = "x86_64")]
+            {
+                use std::arch::x86_64::{__m256, __m512};
+
+                #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
+                fn avx512(product: &Product, x: &Planes, y: &mut [f32]) {
+                    product.lanes_of_pixels::<__m512, 4>(x, y);
+                }
+                #[target_feature(enable = "avx2,fma")]
+                fn avx2(product: &Product, x: &Planes, y: &mut [f32]) {
+                    product.lanes_of_pixels::<__m256, 2>(x, y);
+                }
+                match level {
+                    // SAFETY: a level above `Plain` is only made where detection found its features.
+                    Level::Avx512 => return unsafe { avx512(self, x, y) },
+                    // SAFETY: as above.
+                    Level::Avx2 => return unsafe { avx2(self, x, y) },
+                    Level::Plain => {}
+                }
+            }
+            self.lanes_of_pixels::<[f32; 4], 2>(x, y);
+        });
+    }
+
+    /// Tiles of up to 6 filters by `N` vectors of pixels: with 4 vectors 24 of 32 registers, with 2
+    /// 12 of 16.
+    #[inline(always)]
+    fn lanes_of_pixels<V: Vector, const N: usize>(&self, x: &Planes, y: &mut [f32]) {
+        let [_, width] = x.pitch;
+        let windows = (x.rows - 1) * width + self.output[1];
+        for start in (0..windows).step_by(N * V::LANES) {
+            for (first, filters) in pieces(self.filters, 6) {
+                by_size!(filters, 1 2 3 4 5 6, J => self.tile_of_pixels::<V, J, N>(x, start, first, y));
+            }
+        }
+    }
+
+    /// `J` filters by `N` vectors of pixels, held in registers over the whole depth of the product.
+    #[inline(always)]
+    fn tile_of_pixels<V: Vector, const J: usize, const N: usize>(
+        &self,
+        x: &Planes,
+        start: usize,
+        first: usize,
+        y: &mut [f32],
+    ) {
+        let ([kh, kw], [dy, dx], c) =
+            (self.source.kernel, self.source.dilation, self.source.channels);
+        let [plane, width] = x.pitch;
+        let panel = self.packed.len() / (kh * kw * c);
+        let mut weights = self.packed.chunks_exact(panel);
+        let mut sums = [[V::splat(0.0); N]; J];
+        for tap in 0..kh * kw {
+            let at = start + tap / kw * dy * width + tap % kw * dx;
+            for (channel, w) in weights.by_ref().take(c).enumerate() {
+                let x = &x.floats[channel * plane + at..][..N * V::LANES];
+                let x: [V; N] = std::array::from_fn(|i| V::load(&x[i * V::LANES..]));
+                let w: &[f32; J] = w[first..].first_chunk().unwrap();
+                for j in 0..J {
+                    let w = V::splat(w[j]);
+                    for i in 0..N {
+                        sums[j][i] = sums[j][i].plus_product(w, x[i]);
+                    }
+                }
+            }
+        }
+
+        let least = V::splat(if self.relu { 0.0 } else { f32::NEG_INFINITY });
+        let mut tile = [[0.0; 64]; J];
+        for j in 0..J {
+            let bias = V::splat(self.bias.map_or(0.0, |bias| bias[first + j]));
+            for i in 0..N {
+                least.max(sums[j][i].plus(bias)).store(&mut tile[j][i * V::LANES..]);
+            }
+        }
+        let ([_, ow], f) = (self.output, self.filters);
+        let (mut oy, mut ox) = (start / width, start % width);
+        let mut lane = 0;
+        while lane < N * V::LANES && oy < x.rows {
+            let used = ow.saturating_sub(ox).min(N * V::LANES - lane);
+            if used > 0 {
+                let y = &mut y[(oy * ow + ox) * f + first..];
+                for (i, y) in y.chunks_mut(f).take(used).enumerate() {
+                    for j in 0..J {
+                        y[j] = tile[j][lane + i];
+                    }
+                }
+            }
+            lane += width - ox;
+            (oy, ox) = (oy + 1, 0);
+        }
+    }
+}

@@ -1,0 +1,224 @@
+//! `y = windows(x) · w + bias`, and the gradient of `x`, which is such a product too.
+
+use std::ops::Range;
+
+use rayon::prelude::*;
+
+use super::few_filters::FEW;
+use super::pack::{packed_backward_len, packed_forward_len};
+use super::rows::{Rows, Source};
+use super::vector::Vector;
+use super::{Conv, by_size, panels, pieces};
+use crate::kernels::parallel::{Worth, flops};
+use crate::kernels::simd::Level;
+
+/// Multiply-adds in a band, if the image has as many: some 20 µs, several times what a task costs.
+const TASK: usize = 1 << 20;
+
+/// Output pixels in a band, if the image has as many: enough that are worth streaming all weights through the cache for.
+const BAND: usize = 64;
+
+/// `y (n·oh·ow, f) = windows(x) (n·oh·ow, kh·kw·c) · w (kh·kw·c, f) + bias`, then ReLU if asked.
+/// `packed` is what [`pack_forward`](super::pack::pack_forward) made of `w` at the same level.
+pub(crate) fn forward(
+    level: Level,
+    conv: &Conv,
+    x: &[f32],
+    packed: &[f32],
+    bias: Option<&[f32]>,
+    relu: bool,
+    y: &mut [f32],
+) {
+    assert_eq!(packed.len(), packed_forward_len(level, conv));
+    assert!(bias.is_none_or(|bias| bias.len() == conv.filters));
+    let product = Product {
+        source: Source::of_forward(conv),
+        output: conv.window.output,
+        filters: conv.filters,
+        packed,
+        bias,
+        relu,
+    };
+    product.run(level, x, y);
+}
+
+/// `dx (n·h·w, c) = windows(dy) (n·h·w, kh·kw·f) · turned and transposed w (kh·kw·f, c)`.
+/// `packed` is what [`pack_backward`](super::pack::pack_backward) made of `w` at the same level.
+pub(crate) fn backward_input(
+    level: Level,
+    conv: &Conv,
+    dy: &[f32],
+    packed: &[f32],
+    dx: &mut [f32],
+) {
+    assert_eq!(packed.len(), packed_backward_len(level, conv));
+    let product = Product {
+        source: Source::of_backward(conv),
+        output: conv.window.input,
+        filters: conv.channels,
+        packed,
+        bias: None,
+        relu: false,
+    };
+    product.run(level, dy, dx);
+}
+
+/// A product of the windows of images with packed weights.
+pub(super) struct Product<'a> {
+    pub(super) source: Source,
+    pub(super) output: [usize; 2],
+    pub(super) filters: usize,
+    pub(super) packed: &'a [f32],
+    pub(super) bias: Option<&'a [f32]>,
+    pub(super) relu: bool,
+}
+
+impl Product<'_> {
+    /// A task is a band of output rows of one image, or several images if they are small.
+    fn run(&self, level: Level, x: &[f32], y: &mut [f32]) {
+        let ([oh, ow], f) = (self.output, self.filters);
+        let (from_len, to_len) = (self.source.size.iter().product::<usize>(), oh * ow * f);
+        let from_len = from_len * self.source.channels;
+        let n = y.len() / to_len;
+        assert_eq!((x.len(), y.len()), (n * from_len, n * to_len));
+
+        let few = f <= FEW && self.source.strides == [1, 1];
+        let row_work = self.source.runs().iter().product::<usize>() * ow * f;
+        let rows = BAND.div_ceil(ow).max(TASK.div_ceil(row_work));
+        let rows = oh.div_ceil((oh / rows).max(1));
+        let images = x.par_chunks(from_len).zip(y.par_chunks_mut(to_len));
+        images.worth(flops(2 * n * oh * row_work)).for_each(|(x, y)| {
+            y.par_chunks_mut(rows * ow * f).enumerate().for_each(|(i, y)| {
+                let oy = i * rows..i * rows + y.len() / (ow * f);
+                if few {
+                    self.few_filters(level, x, oy, y);
+                } else {
+                    self.source.with_rows(x, oy.clone(), |x| self.band(level, &x, oy, y));
+                }
+            });
+        });
+    }
+
+    #[allow(unsafe_code)]
+    fn band(&self, level: Level, x: &Rows, oy: Range<usize>, y: &mut [f32]) {
+        #[cfg(target_arch = "x86_64")]
+        {
+            use std::arch::x86_64::{__m256, __m512};
+
+            #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
+            fn avx512(product: &Product, x: &Rows, oy: Range<usize>, y: &mut [f32]) {
+                for (first, width) in panels(Level::Avx512, product.filters) {
+                    if width == 32 {
+                        product.panel_14::<__m512, 2>(x, oy.clone(), first, y);
+                    } else {
+                        product.panel_14::<__m512, 1>(x, oy.clone(), first, y);
+                    }
+                }
+            }
+            #[target_feature(enable = "avx2,fma")]
+            fn avx2(product: &Product, x: &Rows, oy: Range<usize>, y: &mut [f32]) {
+                for (first, _) in panels(Level::Avx2, product.filters) {
+                    product.panel_6::<__m256>(x, oy.clone(), first, y);
+                }
+            }
+            match level {
+                // SAFETY: a level above `Plain` is only made where detection found its features.
+                Level::Avx512 => return unsafe { avx512(self, x, oy, y) },
+                // SAFETY: as above.
+                Level::Avx2 => return unsafe { avx2(self, x, oy, y) },
+                Level::Plain => {}
+            }
+        }
+        for (first, _) in panels(level, self.filters) {
+            self.panel_6::<[f32; 4]>(x, oy.clone(), first, y);
+        }
+    }
+
+    /// One panel of filters with tiles of up to 14 pixels by `N` vectors: 28 of 32 registers.
+    #[inline(always)]
+    fn panel_14<V: Vector, const N: usize>(
+        &self,
+        x: &Rows,
+        oy: Range<usize>,
+        first: usize,
+        y: &mut [f32],
+    ) {
+        for (y_row, oy) in oy.enumerate() {
+            for (ox, width) in pieces(self.output[1], 14) {
+                let y = &mut y[(y_row * self.output[1] + ox) * self.filters + first..];
+                by_size!(width, 1 2 3 4 5 6 7 8 9 10 11 12 13 14, P => {
+                    self.tile::<V, P, N>(x, oy, ox, first, y)
+                });
+            }
+        }
+    }
+
+    /// One panel of filters with tiles of up to 6 pixels by 2 vectors: 12 of 16 registers.
+    #[inline(always)]
+    fn panel_6<V: Vector>(&self, x: &Rows, oy: Range<usize>, first: usize, y: &mut [f32]) {
+        for (y_row, oy) in oy.enumerate() {
+            for (ox, width) in pieces(self.output[1], 6) {
+                let y = &mut y[(y_row * self.output[1] + ox) * self.filters + first..];
+                by_size!(width, 1 2 3 4 5 6, P => self.tile::<V, P, 2>(x, oy, ox, first, y));
+            }
+        }
+    }
+
+    /// `P` pixels by `N` vectors of filters, held in registers over the whole depth of the product.
+    #[inline(always)]
+    #[allow(unsafe_code)]
+    fn tile<V: Vector, const P: usize, const N: usize>(
+        &self,
+        x: &Rows,
+        oy: usize,
+        ox: usize,
+        first: usize,
+        y: &mut [f32],
+    ) {
+        let source = &self.source;
+        let [kh, runs, run] = source.runs();
+        let (step, width) = (source.window_step(), N * V::LANES);
+        let panel = &self.packed[kh * runs * run * first..][..kh * runs * run * width];
+        let mut sums = [[V::splat(0.0); N]; P];
+        for ky in 0..kh {
+            let Some(row) = source.row(oy, ky) else { continue };
+            for i in 0..runs {
+                let w = &panel[(ky * runs + i) * run * width..][..run * width];
+                let start = x.start(row) + ox * step + i * source.run_step();
+                let x = &x.floats[start..][..(P - 1) * step + run];
+                for k in 0..run {
+                    let w = &w[k * width..][..width];
+                    let w: [V; N] = std::array::from_fn(|j| V::load(&w[j * V::LANES..]));
+                    for (p, sums) in sums.iter_mut().enumerate() {
+                        // SAFETY: `p` is at most `P - 1` and `k` at most `run - 1`.
+                        let x = V::splat(unsafe { *x.get_unchecked(p * step + k) });
+                        for j in 0..N {
+                            sums[j] = sums[j].plus_product(x, w[j]);
+                        }
+                    }
+                }
+            }
+        }
+        let used = width.min(self.filters - first);
+        let mut lanes = [0.0; 32];
+        if let Some(bias) = self.bias {
+            lanes[..used].copy_from_slice(&bias[first..][..used]);
+        }
+        let bias: [V; N] = std::array::from_fn(|j| V::load(&lanes[j * V::LANES..]));
+        let least = V::splat(if self.relu { 0.0 } else { f32::NEG_INFINITY });
+        // Through memory, since storing in place stops the unrolling that keeps `sums` in registers.
+        let mut tile = [[0.0; 32]; P];
+        for p in 0..P {
+            for j in 0..N {
+                least.max(sums[p][j].plus(bias[j])).store(&mut tile[p][j * V::LANES..]);
+            }
+        }
+        for (tile, y) in tile.iter().zip(y.chunks_mut(self.filters)) {
+            if used == width {
+                y[..width].copy_from_slice(&tile[..width]);
+            } else {
+                y[..used].copy_from_slice(&tile[..used]);
+            }
+        }
+    }
+}
