@@ -3,3 +3,5 @@
 
 pub(crate) mod buffer;
 pub(crate) mod simd;
+pub(crate) mod window;
+pub(crate) mod winograd;

@@ -1,0 +1,73 @@
+//! Where the tiles lie on the images.
+
+use super::transform::{LANES, Lanes, load};
+
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Tiling {
+    pub(super) input: [usize; 2],
+    pub(super) output: [usize; 2],
+    pub(super) before: [usize; 2],
+    /// Tiles down and across an image.
+    pub(super) tiles: [usize; 2],
+}
+
+/// The first pixel of a tile.
+pub(super) struct Corner {
+    pub(super) image: usize,
+    pub(super) row: isize,
+    pub(super) column: isize,
+}
+
+/// No pixel: a zero of the padding.
+const OUTSIDE: usize = usize::MAX;
+
+impl Tiling {
+    #[inline(always)]
+    pub(super) fn corner(&self, tile: usize, step: usize, before: [usize; 2]) -> Corner {
+        let [down, across] = self.tiles;
+        let row = tile / across;
+        Corner {
+            image: row / down,
+            row: (row % down * step) as isize - before[0] as isize,
+            column: (tile % across * step) as isize - before[1] as isize,
+        }
+    }
+}
+
+impl Corner {
+    /// The pixels of a tile, counted over all images of this size.
+    #[inline(always)]
+    pub(super) fn pixels<const S: usize>(&self, [h, w]: [usize; 2]) -> [[usize; S]; S] {
+        let mut pixels = [[OUTSIDE; S]; S];
+        for (row, pixels) in (self.row..).zip(&mut pixels) {
+            for (column, pixel) in (self.column..).zip(pixels) {
+                if (0..h as isize).contains(&row) && (0..w as isize).contains(&column) {
+                    *pixel = (self.image * h + row as usize) * w + column as usize;
+                }
+            }
+        }
+        pixels
+    }
+}
+
+/// Sixteen channels from `first` on of each pixel; zeros where there is none.
+#[inline(always)]
+pub(super) fn gather<const S: usize>(
+    x: &[f32],
+    channels: usize,
+    first: usize,
+    pixels: &[[usize; S]; S],
+) -> [[Lanes; S]; S] {
+    // Blocks of channels are filled up: a vector may lie wholly behind the last channel.
+    let first = first.min(channels);
+    let lanes = LANES.min(channels - first);
+    let mut square = [[[0.0; LANES]; S]; S];
+    for i in 0..S {
+        for j in 0..S {
+            if pixels[i][j] != OUTSIDE {
+                square[i][j] = load(&x[pixels[i][j] * channels + first..][..lanes]);
+            }
+        }
+    }
+    square
+}
