@@ -4,10 +4,11 @@
 use super::matrices::Matrices;
 use super::product::{PACK, Packed, transposed};
 use super::tiling::{Tiling, gather};
-use super::transform::{LANES, sandwich};
+use super::transform::sandwich;
+use super::vector::{LANES, Vector, vectorised};
 use super::{Algorithm, F25, F43, PRODUCTS, SIDE};
 use crate::kernels::buffer::with_scratch;
-use crate::kernels::simd::{Fma, Level, multiversion};
+use crate::kernels::simd::Level;
 use ndarray::{ArrayViewMut3, Axis, s};
 use std::ops::Range;
 
@@ -63,107 +64,185 @@ pub(super) fn split(
             let (delta, sums) = rest.split_at_mut(lens[1]);
             let delta = delta.as_chunks_mut().0.as_chunks_mut().0;
             let sums = sums.as_chunks_mut().0.as_chunks_mut().0;
-            block(level, level == Level::Avx512, job, channels, filters, v, delta, sums, dw);
+            let task = Task { channels, filters };
+            task.run(level, job, v, delta, sums);
+            collect(level, job.algorithm, &task, sums, dw);
         });
     }
 }
 
-multiversion! {
-    /// One task, with the space for the transforms of `DEPTH` tiles and for the sums.
-    fn block(
-        wide: bool,
+/// A block of channels and filters.
+struct Task {
+    channels: Range<usize>,
+    filters: Range<usize>,
+}
+
+impl Task {
+    /// Adds up the products of all tiles.
+    fn run(
+        &self,
+        level: Level,
         job: &Job<'_>,
-        channels: Range<usize>,
-        filters: Range<usize>,
         v: &mut [f32],
         delta: &mut [Packed],
         sums: &mut [Packed],
-        dw: ArrayViewMut3<'_, f32>,
-    ) = block_body
+    ) {
+        let [n, _, _] = job.dims;
+        let [down, across] = job.tiling.tiles;
+        let rows = self.channels.len().next_multiple_of(LANES);
+        let blocks = self.filters.len().div_ceil(PACK);
+        let tiles = n * down * across;
+        sums.fill([[0.0; LANES]; PACK / LANES]);
+        for first in (0..tiles).step_by(DEPTH) {
+            let count = DEPTH.min(tiles - first);
+            inputs(level, job, self, first..first + count, v);
+            deltas(level, job, self, first..first + count, delta);
+            // PRODUCTS · blocks times (rows, count) · (count, 32)
+            for (i, sums) in sums.chunks_exact_mut(rows).enumerate() {
+                let v = &v[i / blocks * count * rows..][..count * rows];
+                let delta = &delta[i * count..][..count];
+                transposed(level, rows, v, delta, sums);
+            }
+        }
+    }
+}
+
+vectorised! {
+    /// `V` of `(36, tiles, channels)`.
+    fn inputs(job: &Job<'_>, task: &Task, tiles: Range<usize>, v: &mut [f32]) = inputs_body
 }
 
 #[inline(always)]
-fn block_body<F: Fma>(
-    wide: bool,
-    job: &Job<'_>,
-    channels: Range<usize>,
-    filters: Range<usize>,
-    v: &mut [f32],
-    delta: &mut [Packed],
-    sums: &mut [Packed],
-    dw: ArrayViewMut3<'_, f32>,
-) {
+fn inputs_body<V: Vector>(job: &Job<'_>, task: &Task, tiles: Range<usize>, v: &mut [f32]) {
     match job.algorithm {
-        Algorithm::F43 => run::<F, 4, 3>(wide, &F43, job, channels, filters, v, delta, sums, dw),
-        Algorithm::F25 => run::<F, 2, 5>(wide, &F25, job, channels, filters, v, delta, sums, dw),
+        Algorithm::F43 => inputs_of::<V, 4, 3>(&F43, job, task, tiles, v),
+        Algorithm::F25 => inputs_of::<V, 2, 5>(&F25, job, task, tiles, v),
     }
 }
 
 #[inline(always)]
-fn run<F: Fma, const M: usize, const K: usize>(
-    wide: bool,
+fn inputs_of<V: Vector, const M: usize, const K: usize>(
     matrices: &Matrices<M, K>,
     job: &Job<'_>,
-    channels: Range<usize>,
-    filters: Range<usize>,
+    task: &Task,
+    tiles: Range<usize>,
     v: &mut [f32],
-    delta: &mut [Packed],
-    sums: &mut [Packed],
-    mut dw: ArrayViewMut3<'_, f32>,
 ) {
-    let [n, c, f] = job.dims;
-    let [down, across] = job.tiling.tiles;
-    let rows = channels.len().next_multiple_of(LANES);
-    let blocks = filters.len().div_ceil(PACK);
-    let all = n * down * across;
-    sums.fill([[0.0; LANES]; PACK / LANES]);
-
-    for first in (0..all).step_by(DEPTH) {
-        let count = DEPTH.min(all - first);
-        for tile in 0..count {
-            let corner = job.tiling.corner(first + tile, M, job.tiling.before);
-            let pixels = corner.pixels(job.tiling.input);
-            for channel in (0..rows).step_by(LANES) {
-                let square = gather(job.x, c, channels.start + channel, &pixels);
-                let square = sandwich::<F, _, _>(&matrices.input, &square);
-                for (p, lanes) in square.as_flattened().iter().enumerate() {
-                    v[(p * count + tile) * rows + channel..][..LANES].copy_from_slice(lanes);
+    let [_, c, _] = job.dims;
+    let rows = task.channels.len().next_multiple_of(LANES);
+    let count = tiles.len();
+    for (at, tile) in tiles.enumerate() {
+        let corner = job.tiling.corner(tile, M, job.tiling.before);
+        let pixels = corner.pixels(job.tiling.input);
+        for channel in (0..rows).step_by(LANES) {
+            let first = task.channels.start + channel;
+            let some = first..c.min(first + LANES);
+            let square = gather::<V, SIDE>(job.x, c, some, &pixels);
+            let square = sandwich(&matrices.input, &square);
+            for i in 0..SIDE {
+                for j in 0..SIDE {
+                    let v = &mut v[((i * SIDE + j) * count + at) * rows + channel..];
+                    square[i][j].store_some(&mut v[..LANES]);
                 }
-            }
-            let corner = job.tiling.corner(first + tile, M, [0, 0]);
-            let pixels = corner.pixels(job.tiling.output);
-            for part in 0..blocks * (PACK / LANES) {
-                let (block, half) = (part / (PACK / LANES), part % (PACK / LANES));
-                let square = gather(job.dy, f, filters.start + part * LANES, &pixels);
-                let square = sandwich::<F, M, _>(&matrices.output_back, &square);
-                for (p, lanes) in square.as_flattened().iter().enumerate() {
-                    delta[(p * blocks + block) * count + tile][half] = *lanes;
-                }
-            }
-        }
-        // PRODUCTS · blocks times (rows, count) · (count, 32)
-        for p in 0..PRODUCTS {
-            let v = &v[p * count * rows..][..count * rows];
-            for block in p * blocks..(p + 1) * blocks {
-                let delta = &delta[block * count..][..count];
-                transposed::<F>(wide, rows, v, delta, &mut sums[block * rows..][..rows]);
             }
         }
     }
+}
 
-    for channel in 0..channels.len() {
-        for part in 0..filters.len().div_ceil(LANES) {
-            let (block, half) = (part / (PACK / LANES), part % (PACK / LANES));
-            let mut square = [[[0.0; LANES]; SIDE]; SIDE];
-            for (p, lanes) in square.as_flattened_mut().iter_mut().enumerate() {
-                *lanes = sums[(p * blocks + block) * rows + channel][half];
+vectorised! {
+    /// `Δ` of `(36, blocks of filters, tiles, 32)`.
+    fn deltas(job: &Job<'_>, task: &Task, tiles: Range<usize>, delta: &mut [Packed]) = deltas_body
+}
+
+#[inline(always)]
+fn deltas_body<V: Vector>(job: &Job<'_>, task: &Task, tiles: Range<usize>, delta: &mut [Packed]) {
+    match job.algorithm {
+        Algorithm::F43 => deltas_of::<V, 4, 3>(&F43, job, task, tiles, delta),
+        Algorithm::F25 => deltas_of::<V, 2, 5>(&F25, job, task, tiles, delta),
+    }
+}
+
+#[inline(always)]
+fn deltas_of<V: Vector, const M: usize, const K: usize>(
+    matrices: &Matrices<M, K>,
+    job: &Job<'_>,
+    task: &Task,
+    tiles: Range<usize>,
+    delta: &mut [Packed],
+) {
+    let [_, _, f] = job.dims;
+    let blocks = task.filters.len().div_ceil(PACK);
+    let count = tiles.len();
+    for (at, tile) in tiles.enumerate() {
+        let pixels = job.tiling.corner(tile, M, [0, 0]).pixels(job.tiling.output);
+        for block in 0..blocks {
+            for half in 0..PACK / LANES {
+                let filter = task.filters.start + block * PACK + half * LANES;
+                // The last block is filled up: all of a vector may lie behind the last filter.
+                let some = filter.min(f)..f.min(filter + LANES);
+                let square = gather::<V, M>(job.dy, f, some, &pixels);
+                let square = sandwich(&matrices.output_back, &square);
+                for i in 0..SIDE {
+                    for j in 0..SIDE {
+                        let at = ((i * SIDE + j) * blocks + block) * count + at;
+                        square[i][j].store(&mut delta[at][half]);
+                    }
+                }
             }
-            let taps = sandwich::<F, _, _>(&matrices.weights_back, &square);
-            let filter = part * LANES;
-            let count = LANES.min(filters.len() - filter);
-            for (tap, lanes) in taps.as_flattened().iter().enumerate() {
-                let mut row = dw.slice_mut(s![tap, channel, filter..filter + count]);
-                row.as_slice_mut().expect("rows are contiguous").copy_from_slice(&lanes[..count]);
+        }
+    }
+}
+
+vectorised! {
+    /// `dw` from the sums of `(36, blocks of filters, channels, 32)`.
+    fn collect(
+        algorithm: Algorithm,
+        task: &Task,
+        sums: &[Packed],
+        dw: ArrayViewMut3<'_, f32>,
+    ) = collect_body
+}
+
+#[inline(always)]
+fn collect_body<V: Vector>(
+    algorithm: Algorithm,
+    task: &Task,
+    sums: &[Packed],
+    dw: ArrayViewMut3<'_, f32>,
+) {
+    match algorithm {
+        Algorithm::F43 => collect_of::<V, 4, 3>(&F43, task, sums, dw),
+        Algorithm::F25 => collect_of::<V, 2, 5>(&F25, task, sums, dw),
+    }
+}
+
+#[inline(always)]
+fn collect_of<V: Vector, const M: usize, const K: usize>(
+    matrices: &Matrices<M, K>,
+    task: &Task,
+    sums: &[Packed],
+    mut dw: ArrayViewMut3<'_, f32>,
+) {
+    let rows = task.channels.len().next_multiple_of(LANES);
+    let blocks = task.filters.len().div_ceil(PACK);
+    for channel in 0..task.channels.len() {
+        for filter in (0..task.filters.len()).step_by(LANES) {
+            let (block, half) = (filter / PACK, filter % PACK / LANES);
+            let filters = filter..task.filters.len().min(filter + LANES);
+            let mut square = [[V::zero(); SIDE]; SIDE];
+            for i in 0..SIDE {
+                for j in 0..SIDE {
+                    let at = ((i * SIDE + j) * blocks + block) * rows + channel;
+                    square[i][j] = V::load(&sums[at][half]);
+                }
+            }
+            let taps = sandwich(&matrices.weights_back, &square);
+            for i in 0..K {
+                for j in 0..K {
+                    let mut row = dw.slice_mut(s![i * K + j, channel, filters.clone()]);
+                    let row = row.as_slice_mut().expect("filters lie side by side");
+                    taps[i][j].store_some(row);
+                }
             }
         }
     }

@@ -3,15 +3,17 @@
 use super::matrices::Matrices;
 use super::product::{PACK, Packed, by_chunks};
 use super::tiling::{Tiling, gather};
-use super::transform::{LANES, Lanes, sandwich};
-use super::{Algorithm, F25, F43, PRODUCTS};
-use crate::kernels::simd::{Fma, multiversion};
+use super::transform::sandwich;
+use super::vector::{LANES, Lanes, Vector, vectorised};
+use super::{Algorithm, F25, F43, PRODUCTS, SIDE};
+use crate::kernels::buffer::with_scratch;
+use crate::kernels::simd::Level;
+use std::ops::Range;
 
 /// What all tasks of a convolution share.
 #[derive(Clone, Copy)]
 pub(super) struct Job<'a> {
     pub(super) algorithm: Algorithm,
-    pub(super) wide: bool,
     pub(super) tiling: Tiling,
     /// Channels and filters.
     pub(super) dims: [usize; 2],
@@ -21,99 +23,141 @@ pub(super) struct Job<'a> {
     pub(super) relu: bool,
 }
 
-multiversion! {
-    /// Computes `count` tiles from `first` on. `y` starts at output row `y_start` of all images' rows.
-    pub(super) fn block(
-        job: &Job<'_>,
-        first: usize,
-        count: usize,
-        y_start: usize,
-        v: &mut [Lanes],
-        m: &mut [Packed],
-        y: &mut [f32],
-    ) = block_body
+/// Computes the tiles `tiles`. `y` starts with the row of pixels `start`, counted over all images.
+pub(super) fn block(level: Level, job: &Job<'_>, tiles: Range<usize>, start: usize, y: &mut [f32]) {
+    let [c, _] = job.dims;
+    let count = tiles.len();
+    let chunks = c.div_ceil(LANES);
+    let depth = chunks * LANES;
+    let (v, m) = (PRODUCTS * count * depth, PRODUCTS * count * PACK);
+    with_scratch(v + m, |scratch| {
+        let (v, m) = scratch.split_at_mut(v);
+        let v = v.as_chunks_mut().0;
+        let m = m.as_chunks_mut().0.as_chunks_mut().0;
+        inputs(level, job, tiles.clone(), v);
+        for (block, u) in job.u.chunks_exact(PRODUCTS * depth).enumerate() {
+            // PRODUCTS times (count, depth) · (depth, 32)
+            for p in 0..PRODUCTS {
+                let v = &v[p * chunks * count..][..chunks * count];
+                let u = &u[p * depth..][..depth];
+                by_chunks(level, count, v, u, &mut m[p..], PRODUCTS);
+            }
+            outputs(level, job, block, tiles.clone(), start, m, y);
+        }
+    });
+}
+
+vectorised! {
+    /// `V` of `(36, chunks of channels, tiles, 16)`.
+    fn inputs(job: &Job<'_>, tiles: Range<usize>, v: &mut [Lanes]) = inputs_body
 }
 
 #[inline(always)]
-fn block_body<F: Fma>(
-    job: &Job<'_>,
-    first: usize,
-    count: usize,
-    y_start: usize,
-    v: &mut [Lanes],
-    m: &mut [Packed],
-    y: &mut [f32],
-) {
+fn inputs_body<V: Vector>(job: &Job<'_>, tiles: Range<usize>, v: &mut [Lanes]) {
     match job.algorithm {
-        Algorithm::F43 => run::<F, 4, 3>(&F43, job, first, count, y_start, v, m, y),
-        Algorithm::F25 => run::<F, 2, 5>(&F25, job, first, count, y_start, v, m, y),
+        Algorithm::F43 => inputs_of::<V, 4, 3>(&F43, job, tiles, v),
+        Algorithm::F25 => inputs_of::<V, 2, 5>(&F25, job, tiles, v),
     }
 }
 
 #[inline(always)]
-fn run<F: Fma, const M: usize, const K: usize>(
+fn inputs_of<V: Vector, const M: usize, const K: usize>(
     matrices: &Matrices<M, K>,
     job: &Job<'_>,
-    first: usize,
-    count: usize,
-    y_start: usize,
+    tiles: Range<usize>,
     v: &mut [Lanes],
-    m: &mut [Packed],
-    y: &mut [f32],
 ) {
-    let [c, f] = job.dims;
+    let [c, _] = job.dims;
     let chunks = c.div_ceil(LANES);
-    let depth = chunks * LANES;
-    let [oh, ow] = job.tiling.output;
-
-    for tile in 0..count {
-        let corner = job.tiling.corner(first + tile, M, job.tiling.before);
+    let count = tiles.len();
+    for (at, tile) in tiles.enumerate() {
+        let corner = job.tiling.corner(tile, M, job.tiling.before);
         let pixels = corner.pixels(job.tiling.input);
         for chunk in 0..chunks {
-            let square = gather(job.x, c, chunk * LANES, &pixels);
-            let square = sandwich::<F, _, _>(&matrices.input, &square);
-            for (p, lanes) in square.as_flattened().iter().enumerate() {
-                v[(p * chunks + chunk) * count + tile] = *lanes;
+            let some = chunk * LANES..c.min((chunk + 1) * LANES);
+            let square = gather::<V, SIDE>(job.x, c, some, &pixels);
+            let square = sandwich(&matrices.input, &square);
+            for i in 0..SIDE {
+                for j in 0..SIDE {
+                    square[i][j].store(&mut v[((i * SIDE + j) * chunks + chunk) * count + at]);
+                }
             }
         }
     }
+}
 
-    for (block, u) in job.u.chunks_exact(PRODUCTS * depth).enumerate() {
-        // PRODUCTS times (count, depth) · (depth, 32)
-        for (p, u) in u.chunks_exact(depth).enumerate() {
-            let v = &v[p * chunks * count..][..chunks * count];
-            by_chunks::<F>(job.wide, count, v, u, &mut m[p..], PRODUCTS);
-        }
-        for (tile, m) in m.chunks_exact(PRODUCTS).take(count).enumerate() {
-            let corner = job.tiling.corner(first + tile, M, [0, 0]);
-            for half in 0..(f - block * PACK).min(PACK).div_ceil(LANES) {
-                let filter = block * PACK + half * LANES;
-                let lanes = LANES.min(f - filter);
-                let mut square = [[[0.0; LANES]; 6]; 6];
-                for i in 0..6 {
-                    for j in 0..6 {
-                        square[i][j] = m[i * 6 + j][half];
-                    }
+vectorised! {
+    /// `y` of one block of filters from the products `m` of `(tiles, 36, 32)`.
+    fn outputs(
+        job: &Job<'_>,
+        block: usize,
+        tiles: Range<usize>,
+        start: usize,
+        m: &[Packed],
+        y: &mut [f32],
+    ) = outputs_body
+}
+
+#[inline(always)]
+fn outputs_body<V: Vector>(
+    job: &Job<'_>,
+    block: usize,
+    tiles: Range<usize>,
+    start: usize,
+    m: &[Packed],
+    y: &mut [f32],
+) {
+    match job.algorithm {
+        Algorithm::F43 => outputs_of::<V, 4, 3>(&F43, job, block, tiles, start, m, y),
+        Algorithm::F25 => outputs_of::<V, 2, 5>(&F25, job, block, tiles, start, m, y),
+    }
+}
+
+#[inline(always)]
+fn outputs_of<V: Vector, const M: usize, const K: usize>(
+    matrices: &Matrices<M, K>,
+    job: &Job<'_>,
+    block: usize,
+    tiles: Range<usize>,
+    start: usize,
+    m: &[Packed],
+    y: &mut [f32],
+) {
+    let [_, f] = job.dims;
+    let [oh, ow] = job.tiling.output;
+    let floor = if job.relu { 0.0 } else { f32::NEG_INFINITY };
+    for (tile, m) in tiles.zip(m.as_chunks::<PRODUCTS>().0) {
+        let corner = job.tiling.corner(tile, M, [0, 0]);
+        let (row, column) = (corner.row as usize, corner.column as usize);
+        let first = (corner.image * oh + row - start) * ow + column;
+        for half in 0..PACK / LANES {
+            let filter = block * PACK + half * LANES;
+            if filter >= f {
+                continue;
+            }
+            let filters = filter..f.min(filter + LANES);
+            let mut bias = [0.0; LANES];
+            if let Some(all) = job.bias {
+                bias[..filters.len()].copy_from_slice(&all[filters.clone()]);
+            }
+            let mut square = [[V::zero(); SIDE]; SIDE];
+            for i in 0..SIDE {
+                for j in 0..SIDE {
+                    square[i][j] = V::load(&m[i * SIDE + j][half]);
                 }
-                let mut square = sandwich::<F, _, _>(&matrices.output, &square);
-                let mut bias = [0.0; LANES];
-                if let Some(from) = job.bias {
-                    bias[..lanes].copy_from_slice(&from[filter..][..lanes]);
-                }
-                let floor = if job.relu { 0.0 } else { f32::NEG_INFINITY };
-                for pixel in square.as_flattened_mut() {
+            }
+            let square = sandwich(&matrices.output, &square);
+            for i in 0..M.min(oh - row) {
+                for j in 0..M.min(ow - column) {
+                    let mut sums = [0.0; LANES];
+                    square[i][j].store(&mut sums);
                     for lane in 0..LANES {
-                        let sum = pixel[lane] + bias[lane];
+                        let sum = sums[lane] + bias[lane];
                         // Unlike `max`, keeps NaN.
-                        pixel[lane] = if sum < floor { floor } else { sum };
+                        sums[lane] = if sum < floor { floor } else { sum };
                     }
-                }
-                for (i, row) in square.iter().enumerate().take(oh - corner.row as usize) {
-                    let row_start = (corner.image * oh + corner.row as usize + i - y_start) * ow;
-                    for (j, pixel) in row.iter().enumerate().take(ow - corner.column as usize) {
-                        let at = (row_start + corner.column as usize + j) * f + filter;
-                        y[at..][..lanes].copy_from_slice(&pixel[..lanes]);
-                    }
+                    let y = &mut y[(first + i * ow + j) * f..][filters.clone()];
+                    y.copy_from_slice(&sums[..filters.len()]);
                 }
             }
         }

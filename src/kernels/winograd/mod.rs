@@ -8,9 +8,9 @@ mod product;
 mod tests;
 mod tiling;
 mod transform;
+mod vector;
 mod weights;
 
-use crate::kernels::buffer::with_scratch;
 use crate::kernels::simd::Level;
 use crate::kernels::window::Window;
 use forward::Job;
@@ -20,7 +20,7 @@ use product::PACK;
 use rayon::prelude::*;
 use std::ops::Range;
 use tiling::Tiling;
-use transform::LANES;
+use vector::LANES;
 
 /// Tiles are 6×6 pixels, and a convolution is the 36 products of their transforms.
 const SIDE: usize = 6;
@@ -142,15 +142,14 @@ pub(crate) fn forward(
     }
     assert!(c > 0);
     let u = u.as_chunks().0.as_chunks().0;
-    let job =
-        Job { algorithm, wide: level == Level::Avx512, tiling, dims: [c, f], x, u, bias, relu };
+    let job = Job { algorithm, tiling, dims: [c, f], x, u, bias, relu };
     split(level, &job, 0..n * tiling.tiles[0], y);
 }
 
 fn split(level: Level, job: &Job<'_>, rows: Range<usize>, y: &mut [f32]) {
     let [down, across] = job.tiling.tiles;
     let [oh, ow] = job.tiling.output;
-    let [c, f] = job.dims;
+    let [_, f] = job.dims;
     let out = |row: usize| row / down * oh + (row % down * job.algorithm.outputs()).min(oh);
     let rows_a_task = (TASK_TILES / across).max(1);
     if rows.len() > rows_a_task {
@@ -162,13 +161,7 @@ fn split(level: Level, job: &Job<'_>, rows: Range<usize>, y: &mut [f32]) {
         );
         return;
     }
-    let (first, count) = (rows.start * across, rows.len() * across);
-    let (v, m) = (PRODUCTS * c.next_multiple_of(LANES) * count, PRODUCTS * PACK * count);
-    with_scratch(v + m, |scratch| {
-        let (v, m) = scratch.split_at_mut(v);
-        let (v, m) = (v.as_chunks_mut().0, m.as_chunks_mut().0.as_chunks_mut().0);
-        forward::block(level, job, first, count, out(rows.start), v, m, y);
-    });
+    forward::block(level, job, rows.start * across..rows.end * across, out(rows.start), y);
 }
 
 /// `dx` from `dy`, with the weights of [`transform_weights_back`].

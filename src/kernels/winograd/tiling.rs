@@ -1,6 +1,7 @@
 //! Where the tiles lie on the images.
 
-use super::transform::{LANES, Lanes, load};
+use super::vector::Vector;
+use std::ops::Range;
 
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Tiling {
@@ -50,22 +51,19 @@ impl Corner {
     }
 }
 
-/// Sixteen channels from `first` on of each pixel; zeros where there is none.
+/// Some of the channels of a square of pixels; zeros where there is no pixel.
 #[inline(always)]
-pub(super) fn gather<const S: usize>(
+pub(super) fn gather<V: Vector, const S: usize>(
     x: &[f32],
     channels: usize,
-    first: usize,
+    some: Range<usize>,
     pixels: &[[usize; S]; S],
-) -> [[Lanes; S]; S] {
-    // Blocks of channels are filled up: a vector may lie wholly behind the last channel.
-    let first = first.min(channels);
-    let lanes = LANES.min(channels - first);
-    let mut square = [[[0.0; LANES]; S]; S];
+) -> [[V; S]; S] {
+    let mut square = [[V::zero(); S]; S];
     for i in 0..S {
         for j in 0..S {
             if pixels[i][j] != OUTSIDE {
-                square[i][j] = load(&x[pixels[i][j] * channels + first..][..lanes]);
+                square[i][j] = V::load_some(&x[pixels[i][j] * channels..][some.clone()]);
             }
         }
     }

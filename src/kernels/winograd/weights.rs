@@ -2,11 +2,11 @@
 
 use super::matrices::Matrices;
 use super::product::{PACK, Packed};
-use super::transform::{LANES, Lanes, load, sandwich};
-use super::{Algorithm, F25, F43, PRODUCTS};
-use crate::kernels::simd::{Fma, multiversion};
+use super::transform::sandwich;
+use super::vector::{LANES, Lanes, Vector, vectorised};
+use super::{Algorithm, F25, F43, PRODUCTS, SIDE};
 
-multiversion! {
+vectorised! {
     /// `(k, k, c, f)` to one block of filters of `(36, channels, 32)`, where the channels are filled
     /// up with zeros.
     pub(super) fn transform(
@@ -20,7 +20,7 @@ multiversion! {
 }
 
 #[inline(always)]
-fn transform_body<F: Fma>(
+fn transform_body<V: Vector>(
     algorithm: Algorithm,
     turned: bool,
     dims: [usize; 2],
@@ -29,13 +29,13 @@ fn transform_body<F: Fma>(
     u: &mut [Packed],
 ) {
     match algorithm {
-        Algorithm::F43 => squares::<F, 4, 3>(&F43, turned, dims, block, w, u),
-        Algorithm::F25 => squares::<F, 2, 5>(&F25, turned, dims, block, w, u),
+        Algorithm::F43 => squares::<V, 4, 3>(&F43, turned, dims, block, w, u),
+        Algorithm::F25 => squares::<V, 2, 5>(&F25, turned, dims, block, w, u),
     }
 }
 
 #[inline(always)]
-fn squares<F: Fma, const M: usize, const K: usize>(
+fn squares<V: Vector, const M: usize, const K: usize>(
     matrices: &Matrices<M, K>,
     turned: bool,
     dims: [usize; 2],
@@ -48,24 +48,26 @@ fn squares<F: Fma, const M: usize, const K: usize>(
     for channel in 0..channels {
         for half in 0..PACK / LANES {
             let first = block * PACK + half * LANES;
-            let mut taps = [[[0.0; LANES]; K]; K];
+            let mut taps = [[V::zero(); K]; K];
             if channel < c && first < f {
                 let lanes = LANES.min(f - first);
                 for i in 0..K {
                     for j in 0..K {
                         taps[i][j] = if turned {
                             let w = &w[((K - 1 - i) * K + K - 1 - j) * c * f..][..c * f];
-                            strided(&w[first * c + channel..], c, lanes)
+                            V::load(&strided(&w[first * c + channel..], c, lanes))
                         } else {
                             let w = &w[(i * K + j) * c * f..][..c * f];
-                            load(&w[channel * f + first..][..lanes])
+                            V::load_some(&w[channel * f + first..][..lanes])
                         };
                     }
                 }
             }
-            let square = sandwich::<F, K, _>(&matrices.weights, &taps);
-            for (p, lanes) in square.as_flattened().iter().enumerate() {
-                u[p * channels + channel][half] = *lanes;
+            let square = sandwich::<V, K, _>(&matrices.weights, &taps);
+            for i in 0..SIDE {
+                for j in 0..SIDE {
+                    square[i][j].store(&mut u[(i * SIDE + j) * channels + channel][half]);
+                }
             }
         }
     }
