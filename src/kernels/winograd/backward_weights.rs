@@ -6,7 +6,7 @@ use super::product::{PACK, Packed, transposed};
 use super::tiling::{Tiling, gather};
 use super::transform::sandwich;
 use super::vector::{LANES, Vector, vectorised};
-use super::{Algorithm, F25, F43, PRODUCTS, SIDE};
+use super::{Algorithm, F25, F43, GAP, PRODUCTS, SIDE};
 use crate::kernels::buffer::with_scratch;
 use crate::kernels::simd::Level;
 use ndarray::{ArrayViewMut3, Axis, s};
@@ -58,7 +58,8 @@ pub(super) fn split(
     } else {
         let c = channels.len().next_multiple_of(LANES);
         let f = filters.len().next_multiple_of(PACK);
-        let lens = [DEPTH * c, DEPTH * f, c * f].map(|len| PRODUCTS * len);
+        let lens =
+            [DEPTH * c + GAP * LANES, DEPTH * f + GAP * PACK, c * f].map(|len| PRODUCTS * len);
         with_scratch(lens.iter().sum(), |scratch| {
             let (v, rest) = scratch.split_at_mut(lens[0]);
             let (delta, sums) = rest.split_at_mut(lens[1]);
@@ -99,8 +100,9 @@ impl Task {
             deltas(level, job, self, first..first + count, delta);
             // PRODUCTS · blocks times (rows, count) · (count, 32)
             for (i, sums) in sums.chunks_exact_mut(rows).enumerate() {
-                let v = &v[i / blocks * count * rows..][..count * rows];
-                let delta = &delta[i * count..][..count];
+                let v = &v[i / blocks * (count * rows + GAP * LANES)..][..count * rows];
+                let delta =
+                    &delta[i / blocks * (blocks * count + GAP) + i % blocks * count..][..count];
                 transposed(level, rows, v, delta, sums);
             }
         }
@@ -141,7 +143,8 @@ fn inputs_of<V: Vector, const M: usize, const K: usize>(
             let square = sandwich(&matrices.input, &square);
             for i in 0..SIDE {
                 for j in 0..SIDE {
-                    let v = &mut v[((i * SIDE + j) * count + at) * rows + channel..];
+                    let v = &mut v
+                        [(i * SIDE + j) * (count * rows + GAP * LANES) + at * rows + channel..];
                     square[i][j].store_some(&mut v[..LANES]);
                 }
             }
@@ -184,7 +187,7 @@ fn deltas_of<V: Vector, const M: usize, const K: usize>(
                 let square = sandwich(&matrices.output_back, &square);
                 for i in 0..SIDE {
                     for j in 0..SIDE {
-                        let at = ((i * SIDE + j) * blocks + block) * count + at;
+                        let at = (i * SIDE + j) * (blocks * count + GAP) + block * count + at;
                         square[i][j].store(&mut delta[at][half]);
                     }
                 }
@@ -236,12 +239,12 @@ fn collect_of<V: Vector, const M: usize, const K: usize>(
                     square[i][j] = V::load(&sums[at][half]);
                 }
             }
+            let mut rows_of = dw.slice_mut(s![.., channel, filters]);
             let taps = sandwich(&matrices.weights_back, &square);
             for i in 0..K {
                 for j in 0..K {
-                    let mut row = dw.slice_mut(s![i * K + j, channel, filters.clone()]);
-                    let row = row.as_slice_mut().expect("filters lie side by side");
-                    taps[i][j].store_some(row);
+                    let row = &mut rows_of.row_mut(i * K + j);
+                    taps[i][j].store_some(row.as_slice_mut().expect("filters lie side by side"));
                 }
             }
         }

@@ -5,7 +5,7 @@ use super::product::{PACK, Packed, by_chunks};
 use super::tiling::{Tiling, gather};
 use super::transform::sandwich;
 use super::vector::{LANES, Lanes, Vector, vectorised};
-use super::{Algorithm, F25, F43, PRODUCTS, SIDE};
+use super::{Algorithm, F25, F43, GAP, PRODUCTS, SIDE};
 use crate::kernels::buffer::with_scratch;
 use crate::kernels::simd::Level;
 use std::ops::Range;
@@ -29,7 +29,7 @@ pub(super) fn block(level: Level, job: &Job<'_>, tiles: Range<usize>, start: usi
     let count = tiles.len();
     let chunks = c.div_ceil(LANES);
     let depth = chunks * LANES;
-    let (v, m) = (PRODUCTS * count * depth, PRODUCTS * count * PACK);
+    let (v, m) = (PRODUCTS * (count * depth + GAP * LANES), PRODUCTS * count * PACK);
     with_scratch(v + m, |scratch| {
         let (v, m) = scratch.split_at_mut(v);
         let v = v.as_chunks_mut().0;
@@ -38,7 +38,7 @@ pub(super) fn block(level: Level, job: &Job<'_>, tiles: Range<usize>, start: usi
         for (block, u) in job.u.chunks_exact(PRODUCTS * depth).enumerate() {
             // PRODUCTS times (count, depth) · (depth, 32)
             for p in 0..PRODUCTS {
-                let v = &v[p * chunks * count..][..chunks * count];
+                let v = &v[p * (chunks * count + GAP)..][..chunks * count];
                 let u = &u[p * depth..][..depth];
                 by_chunks(level, count, v, u, &mut m[p..], PRODUCTS);
             }
@@ -79,7 +79,9 @@ fn inputs_of<V: Vector, const M: usize, const K: usize>(
             let square = sandwich(&matrices.input, &square);
             for i in 0..SIDE {
                 for j in 0..SIDE {
-                    square[i][j].store(&mut v[((i * SIDE + j) * chunks + chunk) * count + at]);
+                    square[i][j].store(
+                        &mut v[(i * SIDE + j) * (chunks * count + GAP) + chunk * count + at],
+                    );
                 }
             }
         }

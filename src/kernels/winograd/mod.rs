@@ -26,6 +26,11 @@ use vector::LANES;
 const SIDE: usize = 6;
 const PRODUCTS: usize = SIDE * SIDE;
 
+/// Vectors between the transforms for two products. A tile has a vector in each of the 36; were
+/// these a multiple of 4 KB apart, they would all fall into the same eight ways of the first-level
+/// cache.
+const GAP: usize = 1;
+
 /// Tiles a task: at 384 channels they take 3.5 MB, read again for each block of filters from the
 /// third-level cache, and all the weights' 21 MB are read once for them.
 const TASK_TILES: usize = 64;

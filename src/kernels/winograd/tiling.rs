@@ -62,9 +62,10 @@ pub(super) fn gather<V: Vector, const S: usize>(
     let mut square = [[V::zero(); S]; S];
     for i in 0..S {
         for j in 0..S {
-            if pixels[i][j] != OUTSIDE {
-                square[i][j] = V::load_some(&x[pixels[i][j] * channels..][some.clone()]);
-            }
+            square[i][j] = match pixels[i][j] {
+                OUTSIDE => V::zero(),
+                pixel => V::load_some(&x[pixel * channels..][some.clone()]),
+            };
         }
     }
     square

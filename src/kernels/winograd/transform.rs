@@ -10,24 +10,31 @@ pub(super) fn sandwich<V: Vector, const I: usize, const O: usize>(
     square: &[[V; I]; I],
 ) -> [[V; O]; O] {
     let mut half = [[V::zero(); I]; O];
-    for i in 0..O {
+    for j in 0..I {
+        let mut column = [V::zero(); I];
         for k in 0..I {
-            if matrix[i][k] != 0.0 {
-                for j in 0..I {
-                    half[i][j] = half[i][j].add_product(matrix[i][k], square[k][j]);
-                }
-            }
+            column[k] = square[k][j];
+        }
+        for i in 0..O {
+            half[i][j] = dot(&matrix[i], &column);
         }
     }
     let mut result = [[V::zero(); O]; O];
     for i in 0..O {
         for j in 0..O {
-            for k in 0..I {
-                if matrix[j][k] != 0.0 {
-                    result[i][j] = result[i][j].add_product(matrix[j][k], half[i][k]);
-                }
-            }
+            result[i][j] = dot(&matrix[j], &half[i]);
         }
     }
     result
+}
+
+#[inline(always)]
+fn dot<V: Vector, const N: usize>(row: &[f32; N], x: &[V; N]) -> V {
+    let mut sum = V::zero();
+    for k in 0..N {
+        if row[k] != 0.0 {
+            sum = sum.add_product(row[k], x[k]);
+        }
+    }
+    sum
 }
