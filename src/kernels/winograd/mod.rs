@@ -1,4 +1,14 @@
 //! Winograd's convolution: stride 1, 3×3 or 5×5 kernels, many channels.
+//!
+//! A tile of 6×6 pixels of the image gives 4×4 or 2×2 pixels of the output. Transformed, its
+//! convolution is 36 products of one pixel each, so that over all tiles, channels and filters a
+//! convolution is 36 products of matrices: a quarter of the multiplications for 3×3 kernels, 9/25
+//! for 5×5. Largest error over the largest value: 2e-6 in AlexNet's layers, 1e-5 in the worst tiny
+//! ones. A pixel that is not a number spoils the whole tile.
+
+// The loops over constant ranges are unrolled; over iterators they need not be.
+#![allow(clippy::needless_range_loop)]
+#![allow(clippy::too_many_arguments)]
 
 mod backward_weights;
 mod forward;
@@ -13,12 +23,10 @@ mod weights;
 
 use crate::kernels::simd::Level;
 use crate::kernels::window::Window;
-use forward::Job;
 use matrices::Matrices;
 use ndarray::ArrayViewMut3;
 use product::PACK;
 use rayon::prelude::*;
-use std::ops::Range;
 use tiling::Tiling;
 use vector::LANES;
 
@@ -31,13 +39,11 @@ const PRODUCTS: usize = SIDE * SIDE;
 /// cache.
 const GAP: usize = 1;
 
-/// Tiles a task: at 384 channels they take 3.5 MB, read again for each block of filters from the
-/// third-level cache, and all the weights' 21 MB are read once for them.
-const TASK_TILES: usize = 64;
-
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Algorithm {
+    /// 4×4 outputs, 3×3 kernel.
     F43,
+    /// 2×2 outputs, 5×5 kernel.
     F25,
 }
 
@@ -63,6 +69,7 @@ impl Algorithm {
             Self::F25 => 2,
         }
     }
+
     fn tiling(self, window: &Window) -> Tiling {
         Tiling {
             input: window.input,
@@ -124,7 +131,8 @@ fn transform(
         .for_each(|(i, u)| weights::transform(level, algorithm, turned, [c, f], i, w, u));
 }
 
-/// `y = x * w + bias`, and ReLU behind it: images `x` of `(n, h, w, c)`, `y` of `(n, oh, ow, f)`.
+/// `y = x * w + bias`, and ReLU behind it: images `x` of `(n, h, w, c)`, weights `u` by
+/// [`transform_weights`], `y` of `(n, oh, ow, f)`.
 pub(crate) fn forward(
     level: Level,
     window: &Window,
@@ -141,35 +149,19 @@ pub(crate) fn forward(
     assert_eq!(x.len(), n * h * w * c);
     assert_eq!(y.len(), n * oh * ow * f);
     assert_eq!(u.len(), weights_len([c, f]));
-    let tiling = algorithm.tiling(window);
+    assert!(bias.is_none_or(|bias| bias.len() == f));
+    assert!(c > 0, "a convolution of no channels");
     if y.is_empty() {
         return;
     }
-    assert!(c > 0);
+    let tiling = algorithm.tiling(window);
     let u = u.as_chunks().0.as_chunks().0;
-    let job = Job { algorithm, tiling, dims: [c, f], x, u, bias, relu };
-    split(level, &job, 0..n * tiling.tiles[0], y);
+    let job = forward::Job { algorithm, tiling, dims: [c, f], x, u, bias, relu };
+    forward::split(level, &job, forward::rows_a_task(n, &tiling), 0..n * tiling.tiles[0], y);
 }
 
-fn split(level: Level, job: &Job<'_>, rows: Range<usize>, y: &mut [f32]) {
-    let [down, across] = job.tiling.tiles;
-    let [oh, ow] = job.tiling.output;
-    let [_, f] = job.dims;
-    let out = |row: usize| row / down * oh + (row % down * job.algorithm.outputs()).min(oh);
-    let rows_a_task = (TASK_TILES / across).max(1);
-    if rows.len() > rows_a_task {
-        let middle = rows.start + rows.len().div_ceil(rows_a_task) / 2 * rows_a_task;
-        let (above, below) = y.split_at_mut((out(middle) - out(rows.start)) * ow * f);
-        rayon::join(
-            || split(level, job, rows.start..middle, above),
-            || split(level, job, middle..rows.end, below),
-        );
-        return;
-    }
-    forward::block(level, job, rows.start * across..rows.end * across, out(rows.start), y);
-}
-
-/// `dx` from `dy`, with the weights of [`transform_weights_back`].
+/// `dx` of `(n, h, w, c)` from `dy` of `(n, oh, ow, f)`, weights `u` by [`transform_weights_back`]: the
+/// convolution of `dy` with the kernels turned upside down.
 pub(crate) fn backward_input(
     level: Level,
     window: &Window,
@@ -207,5 +199,6 @@ pub(crate) fn backward_weights(
     let dw = ArrayViewMut3::from_shape((taps, c, f), dw).expect("dw of (k, k, c, f)");
     let tiling = algorithm.tiling(window);
     let job = backward_weights::Job { algorithm, tiling, dims: [n, c, f], x, dy };
-    backward_weights::split(level, &job, 0..c, 0..f, dw);
+    let most = backward_weights::task_size([c, f]);
+    backward_weights::split(level, &job, most, 0..c, 0..f, dw);
 }

@@ -6,9 +6,6 @@ use super::vector::{LANES, Lanes, Vector, vectorised};
 pub(super) const PACK: usize = 32;
 pub(super) type Packed = [Lanes; PACK / LANES];
 
-// Register tiles: 12 × 32 sums in 24 of the 32 registers of AVX-512, or 6 × 16 in 12 of the
-// 16 registers of AVX2. Both reach 97 % of the peak of a core.
-
 vectorised! {
     /// `result = a · b`, `(rows, 16 · chunks) · (16 · chunks, 32)`; rows of the result are `stride`
     /// apart.
@@ -16,7 +13,7 @@ vectorised! {
     /// `a` holds `chunks` times `rows` times sixteen columns: the distance of two rows is then a
     /// constant, and all of a tile's rows are reached from one address.
     pub(super) fn by_chunks(
-            rows: usize,
+        rows: usize,
         a: &[Lanes],
         b: &[Packed],
         result: &mut [Packed],
@@ -38,7 +35,7 @@ fn by_chunks_body<V: Vector>(
 vectorised! {
     /// `result += aᵀ · b`, `(rows, depth) · (depth, 32)`, for `a` of `(depth, rows)`.
     pub(super) fn transposed(
-            rows: usize,
+        rows: usize,
         a: &[f32],
         b: &[Packed],
         result: &mut [Packed],
@@ -82,7 +79,7 @@ impl Left for ByChunks<'_> {
         mut sums: [[V; W]; R],
     ) -> [[V; W]; R] {
         for (a, b) in self.a.chunks_exact(self.rows).zip(b.as_chunks::<LANES>().0) {
-            let a: &[Lanes; R] = a[first..][..R].as_array().unwrap();
+            let a: &[Lanes; R] = a[first..][..R].as_array().expect("R rows");
             for k in 0..LANES {
                 for row in 0..R {
                     for j in 0..W {
@@ -113,7 +110,7 @@ impl Left for Transposed<'_> {
         mut sums: [[V; W]; R],
     ) -> [[V; W]; R] {
         for (a, b) in self.a.chunks_exact(self.rows).zip(b) {
-            let a: &[f32; R] = a[first..][..R].as_array().unwrap();
+            let a: &[f32; R] = a[first..][..R].as_array().expect("R rows");
             for row in 0..R {
                 for j in 0..W {
                     sums[row][j] = sums[row][j].add_product(a[row], V::load(&b[column + j]));
@@ -124,7 +121,8 @@ impl Left for Transposed<'_> {
     }
 }
 
-/// Cuts the rows into tiles.
+/// Cuts the rows into tiles whose sums stay in registers: 12 × 32 of them in 24 of the 32 registers of
+/// AVX-512, or 6 × 16 in 12 of the 16 of AVX2.
 #[inline(always)]
 fn tiles<V: Vector, A: Left>(
     rows: usize,
