@@ -3,6 +3,7 @@ use serde::{Deserialize, Serialize};
 use super::activation::last;
 use super::{Backward, Forward, Infer, Layer, Layout, WeightSpec, single};
 use crate::initializers::Initializer;
+use crate::kernels::buffer::with_scratch;
 use crate::kernels::normalise::{normalise, normalise_backward};
 use crate::kernels::reductions::{gradient_sums, moments};
 use crate::kernels::simd::level;
@@ -105,18 +106,15 @@ impl Layer for BatchNormalization {
         2 * last(&inputs[0])
     }
 
-    fn scratch_len(&self, inputs: &[Shape], _n: usize, _layout: Layout) -> usize {
-        last(&inputs[0])
-    }
-
     fn infer(&self, pass: Infer<'_>) {
         let (x, gamma, beta) = (pass.x.get(0), pass.w.get(0), pass.w.get(1));
         let (mean, variance) = (pass.state.get(0), pass.state.get(1));
-        let scale = pass.scratch;
-        for ((scale, gamma), &variance) in scale.iter_mut().zip(gamma).zip(variance) {
-            *scale = gamma * self.inv_std(variance);
-        }
-        normalise(level(), pass.y, x, [mean, scale, beta]);
+        with_scratch(gamma.len(), |scale| {
+            for ((scale, gamma), &variance) in scale.iter_mut().zip(gamma).zip(variance) {
+                *scale = gamma * self.inv_std(variance);
+            }
+            normalise(level(), pass.y, x, [mean, scale, beta]);
+        });
     }
 
     fn forward(&self, mut pass: Forward<'_>) {
@@ -134,11 +132,12 @@ impl Layer for BatchNormalization {
             follow(moving, *variance);
             *variance = self.inv_std(*variance);
         }
-        let scale = pass.scratch;
-        for ((scale, gamma), inv_std) in scale.iter_mut().zip(gamma).zip(&*inv_std) {
-            *scale = gamma * inv_std;
-        }
-        normalise(level(), pass.y, x, [mean, scale, beta]);
+        with_scratch(c, |scale| {
+            for ((scale, gamma), inv_std) in scale.iter_mut().zip(gamma).zip(&*inv_std) {
+                *scale = gamma * inv_std;
+            }
+            normalise(level(), pass.y, x, [mean, scale, beta]);
+        });
     }
 
     fn backward(&self, mut pass: Backward<'_>) {

@@ -44,6 +44,7 @@ pub struct Conv2D {
     use_bias: bool,
     kernel_initializer: Initializer,
     bias_initializer: Initializer,
+    exact: bool,
 }
 
 impl Conv2D {
@@ -58,6 +59,7 @@ impl Conv2D {
             use_bias: true,
             kernel_initializer: Initializer::GlorotUniform,
             bias_initializer: Initializer::Zeros,
+            exact: false,
         }
     }
 
@@ -91,10 +93,18 @@ impl Conv2D {
         Self { bias_initializer, ..self }
     }
 
+    /// Whether every product and sum of the definition is computed; `false`. Otherwise 3×3 and 5×5
+    /// kernels with strides of 1 and at least 32 channels and filters go Winograd's way (Lavin & Gray
+    /// 2016), which is 2 to 3 times as fast; its largest error is up to 1.2e-5 of the largest value
+    /// of the output instead of about 1e-6. Not in Keras.
+    pub fn exact(self, exact: bool) -> Self {
+        Self { exact, ..self }
+    }
+
     fn conv(&self, inputs: &[Shape]) -> Result<Conv, String> {
         let [h, w, channels] = image(inputs)?;
         let window = super::window([h, w], "kernel", self.kernel_size, self.strides, self.padding)?;
-        Ok(Conv { window, channels, filters: self.filters })
+        Ok(Conv { window, channels, filters: self.filters, exact: self.exact })
     }
 
     /// The same for shapes that `output_shape` has accepted.

@@ -70,7 +70,7 @@ pub trait Layer: fmt::Debug + Send + Sync {
         0
     }
 
-    /// How many floats of scratch a pass over `n` samples in a layout works in.
+    /// How many floats of scratch `backward` works in, for `n` samples in a layout.
     fn scratch_len(&self, _inputs: &[Shape], _n: usize, _layout: Layout) -> usize {
         0
     }

@@ -22,8 +22,6 @@ pub struct Infer<'a> {
     pub state: Weights<'a>,
     /// The output `(n, shape…)`, to be overwritten.
     pub y: &'a mut [f32],
-    /// Floats to work in, as many as `scratch_len` asked for, with unspecified contents.
-    pub scratch: &'a mut [f32],
 }
 
 /// The forward pass of training.
@@ -43,8 +41,6 @@ pub struct Forward<'a> {
     pub y: &'a mut [f32],
     /// What `backward` will see again, as many floats as `saved_len` asked for.
     pub saved: &'a mut [f32],
-    /// Floats to work in, as many as `scratch_len` asked for, with unspecified contents.
-    pub scratch: &'a mut [f32],
     /// A seed that no other layer and no other step has.
     pub seed: u64,
 }
@@ -59,7 +55,6 @@ impl<'a> Forward<'a> {
             w: self.w,
             state: Weights { floats: self.state.floats, ranges: self.state.ranges },
             y: self.y,
-            scratch: self.scratch,
         }
     }
 }

@@ -14,6 +14,7 @@ use super::workspace::{Workspace, inputs, layers};
 pub(crate) struct TrainingWorkspace {
     pass: Workspace,
     saved: Vec<Buffer>,
+    scratch: Buffer,
     gradients: Vec<Buffer>,
     /// For every step, the slot of the gradient to its output.
     gradient_slots: Vec<usize>,
@@ -78,7 +79,11 @@ impl TrainingWorkspace {
             let len = layer.map(|l| l.saved_len(&step.input_shapes, capacity, step.layout));
             Buffer::zeros(len.unwrap_or(0))
         };
+        let scratch = layers(network)
+            .map(|(_, step, layer)| layer.scratch_len(&step.input_shapes, capacity, step.layout))
+            .max();
         Self {
+            scratch: Buffer::zeros(scratch.unwrap_or(0)),
             saved: network.steps.iter().map(saved).collect(),
             gradients: lens.into_iter().map(Buffer::zeros).collect(),
             destinations: arrays.iter().map(|a| a.iter().map(destination).collect()).collect(),
@@ -114,13 +119,10 @@ impl TrainingWorkspace {
     /// Runs the forward pass of training over the `n` samples in the inputs.
     pub(crate) fn forward(&mut self, n: usize, weights: &[f32], state: &mut [f32], seed: u64) {
         assert!(n <= self.pass.capacity);
-        let Workspace { network, slots, input_slots, outputs, scratch, .. } = &mut self.pass;
+        let Workspace { network, slots, input_slots, outputs, .. } = &mut self.pass;
         for (i, step, layer) in layers(network) {
             let mut y = std::mem::take(&mut outputs[slots[i]]);
-            let [saved, worked_in] = [
-                layer.saved_len(&step.input_shapes, n, step.layout),
-                layer.scratch_len(&step.input_shapes, n, step.layout),
-            ];
+            let saved = layer.saved_len(&step.input_shapes, n, step.layout);
             layer.forward(Forward {
                 n,
                 layout: step.layout,
@@ -129,7 +131,6 @@ impl TrainingWorkspace {
                 state: WeightsMut { floats: state, ranges: &step.frozen },
                 y: &mut y[..step.layout.floats(n, step.shape.size())],
                 saved: &mut self.saved[i][..saved],
-                scratch: &mut scratch[..worked_in],
                 seed: derive(seed, i as u64),
             });
             outputs[slots[i]] = y;
@@ -138,7 +139,7 @@ impl TrainingWorkspace {
 
     /// Runs backward from the gradients to the outputs; writes the gradients to all weights.
     pub(crate) fn backward(&mut self, n: usize, weights: &[f32], weight_gradients: &mut [f32]) {
-        let Workspace { network, slots, input_slots, outputs, scratch, .. } = &mut self.pass;
+        let Workspace { network, slots, input_slots, outputs, .. } = &mut self.pass;
         for (i, step, layer) in layers(network).rev().filter(|(_, step, _)| step.learns) {
             let mut dy = std::mem::take(&mut self.gradients[self.gradient_slots[i]]);
             for destination in &self.destinations[i] {
@@ -159,7 +160,7 @@ impl TrainingWorkspace {
                 y: &outputs[slots[i]][..len],
                 dy: &mut dy[..len],
                 saved: &mut self.saved[i][..saved],
-                scratch: &mut scratch[..worked_in],
+                scratch: &mut self.scratch[..worked_in],
                 dx: Gradients { n, layout: step.input_layout, buffers, shapes },
                 dw: WeightsMut { floats: weight_gradients, ranges: &step.trainable },
             });

@@ -17,7 +17,6 @@ pub(crate) struct Workspace {
     pub(super) slots: Vec<usize>,
     pub(super) input_slots: Vec<Vec<usize>>,
     pub(super) outputs: Vec<Buffer>,
-    pub(super) scratch: Buffer,
 }
 
 impl Workspace {
@@ -49,17 +48,12 @@ impl Workspace {
         };
         let lives: Vec<Life> = network.steps.iter().enumerate().map(life).collect();
         let (slots, lens) = share(&lives);
-        let scratch = layers(&network)
-            .map(|(_, step, layer)| layer.scratch_len(&step.input_shapes, capacity, step.layout))
-            .max()
-            .unwrap_or(0);
         let inputs = |step: &Step| step.inputs.iter().map(|&i| slots[i]).collect();
         Self {
             capacity,
             input_slots: network.steps.iter().map(inputs).collect(),
             slots,
             outputs: lens.into_iter().map(Buffer::zeros).collect(),
-            scratch: Buffer::zeros(scratch),
             network,
         }
     }
@@ -87,7 +81,6 @@ impl Workspace {
         assert!(n <= self.capacity);
         for (i, step, layer) in layers(&self.network) {
             let mut y = std::mem::take(&mut self.outputs[self.slots[i]]);
-            let scratch = layer.scratch_len(&step.input_shapes, n, step.layout);
             layer.infer(Infer {
                 n,
                 layout: step.layout,
@@ -95,7 +88,6 @@ impl Workspace {
                 w: Weights { floats: weights, ranges: &step.trainable },
                 state: Weights { floats: state, ranges: &step.frozen },
                 y: &mut y[..step.layout.floats(n, step.shape.size())],
-                scratch: &mut self.scratch[..scratch],
             });
             self.outputs[self.slots[i]] = y;
         }

@@ -3,8 +3,8 @@ use super::forward::{backward_input, forward};
 use super::pack::{pack_backward, pack_forward, packed_backward_len, packed_forward_len};
 use super::*;
 use crate::kernels::parallel::assert_same_bits;
-use crate::kernels::window::{Padding, Window};
 use crate::kernels::window::testing::{floats, windows};
+use crate::kernels::window::{Padding, Window};
 
 /// Sums of a few hundred terms of at most 1.
 fn assert_close(what: &str, got: &[f32], want: &[f64]) {
@@ -39,8 +39,9 @@ fn convs() -> impl Iterator<Item = Conv> {
             .map(|padding| Window::new(input, kernel, strides, [1, 1], padding).unwrap())
     });
     let sizes = [(1, 1), (1, 6), (3, 16), (5, 17), (2, 33), (17, 3), (33, 8), (15, 32)];
-    wide.chain(windows())
-        .flat_map(move |window| sizes.map(|(channels, filters)| Conv { window, channels, filters }))
+    wide.chain(windows()).flat_map(move |window| {
+        sizes.map(|(channels, filters)| Conv { window, channels, filters, exact: true })
+    })
 }
 
 #[test]
@@ -120,7 +121,7 @@ fn images_large_enough_for_several_tasks_give_the_same_bits_on_any_threads() {
     let window = Window::new([40, 24], [3, 3], [1, 1], [1, 1], Padding::Same).unwrap();
     for (channels, filters) in [(16, 40), (40, 5)] {
         let (conv, level, n) =
-            (Conv { window, channels, filters }, crate::kernels::simd::level(), 2);
+            (Conv { window, channels, filters, exact: true }, crate::kernels::simd::level(), 2);
         let (x, dy) = (floats(n * conv.input_len(), 1), floats(n * conv.output_len(), 2));
         let w = floats(conv.depth() * filters, 3);
         assert_same_bits(|| {
@@ -151,7 +152,7 @@ fn images_large_enough_for_several_tasks_give_the_same_bits_on_any_threads() {
 fn relu_lets_nan_through() {
     let window = Window::new([4, 4], [3, 3], [1, 1], [1, 1], Padding::Valid).unwrap();
     for (level, filters) in Level::all().flat_map(|level| [(level, 1), (level, 33)]) {
-        let conv = Conv { window, channels: 1, filters };
+        let conv = Conv { window, channels: 1, filters, exact: true };
         let mut packed = vec![0.0; packed_forward_len(level, &conv)];
         pack_forward(level, &conv, &vec![1.0; 9 * filters], &mut packed);
         let mut y = vec![0.0; conv.output_len()];

@@ -27,7 +27,7 @@ fn forward_body<V: Vector>(
     y: &mut [Lanes],
 ) {
     assert_eq!([x.len(), w.len(), y.len()], conv.lens(), "{conv:?}");
-    let Conv { window, channels: c, filters: f } = *conv;
+    let Conv { window, channels: c, filters: f, .. } = *conv;
     let ([_, width], [_, kw], [oh, ow]) = (window.input, window.kernel, window.output);
     for oy in 0..oh {
         let kys = window.taps(0, oy);

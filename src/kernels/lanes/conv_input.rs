@@ -55,7 +55,7 @@ fn tile<V: Vector, const N: usize>(
     w: &[f32],
     dx: &mut [Lanes],
 ) {
-    let Conv { window, channels: c, filters: f } = *conv;
+    let Conv { window, channels: c, filters: f, .. } = *conv;
     let ([_, kw], [_, ow]) = (window.kernel, window.output);
     let mut sums = [V::splat(0.0); N];
     for oy in cell.seen_from[0].clone() {

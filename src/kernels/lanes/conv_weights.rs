@@ -65,7 +65,7 @@ fn padded_weights_body<V: Vector>(
     sums: &mut [Lanes],
     dw: &mut [f32],
 ) {
-    let Conv { window, channels: c, filters: f } = *conv;
+    let Conv { window, channels: c, filters: f, .. } = *conv;
     let ([h, _], [kh, kw], [oh, ow]) = (window.input, window.kernel, window.output);
     let (before, stride) = (window.before[0], window.strides[0]);
     let (run, step) = (kw * c, window.strides[1] * c);

@@ -79,7 +79,12 @@ mod testing {
     pub(super) fn convs() -> Vec<Conv> {
         let sizes = [[1, 1], [1, 6], [2, 3], [3, 2], [5, 7], [6, 16], [7, 5], [17, 1], [16, 17]];
         let windows = testing::undilated();
-        let conv = |[channels, filters]: [usize; 2], window| Conv { window, channels, filters };
+        let conv = |[channels, filters]: [usize; 2], window| Conv {
+            window,
+            channels,
+            filters,
+            exact: true,
+        };
         sizes
             .iter()
             .flat_map(|&size| windows.iter().map(move |&window| conv(size, window)))
@@ -88,12 +93,12 @@ mod testing {
 
     pub(super) fn dense(inputs: usize, units: usize) -> Conv {
         let window = Window::new([1; 2], [1; 2], [1; 2], [1; 2], Padding::Valid).unwrap();
-        Conv { window, channels: inputs, filters: units }
+        Conv { window, channels: inputs, filters: units, exact: true }
     }
 
     /// The definition: `y[k] += x[i] · w[j]` for each `f(i, j, k)`.
     pub(super) fn each_product(conv: &Conv, mut f: impl FnMut(usize, usize, usize)) {
-        let Conv { window, channels: c, filters } = *conv;
+        let Conv { window, channels: c, filters, .. } = *conv;
         let ([kh, kw], [oh, ow]) = (window.kernel, window.output);
         for o in 0..oh * ow {
             for k in 0..kh * kw {
