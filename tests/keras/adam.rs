@@ -41,7 +41,6 @@ fn ten_steps() {
                 let g = tensor(&step["gradients"][name]);
                 moved.step(&adam, iteration as u64, g.as_slice().unwrap());
                 let off = error(&moved.w, &tensor(&step["variables"][name]));
-                eprintln!("ERR adam {off:e} {name} {iteration}");
                 // Ten additions, each rounded to f32.
                 assert!(off <= 1e-6, "{name} after step {iteration}: off by {off:e}");
             }
