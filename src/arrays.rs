@@ -37,7 +37,7 @@ macro_rules! element {
 element!(f64, u8, i8, u16, i16, u32, i32, u64, i64, usize);
 
 /// What `fit`, `evaluate` and `predict` take: a reference to an `ndarray` array of any numbers whose
-/// first axis counts the samples, or a slice or `Vec` of views for a model with several inputs or
+/// first axis counts the samples, or an array or `Vec` of views for a model with several inputs or
 /// outputs.
 ///
 /// ```
@@ -115,8 +115,8 @@ impl<'a> Samples<'a> {
         let count = arrays.len();
         if count != shapes.len() {
             return Err(Error::data(format!(
-                "{who}: got {count} array{} as {what}, {wants} wants {}; give a slice of views, \
-                 one for each",
+                "{who}: got {count} array{} as {what}, {wants} wants {}; give an array or \
+                 Vec of views, one for each",
                 if count == 1 { "" } else { "s" },
                 shapes.len()
             )));

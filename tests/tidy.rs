@@ -156,13 +156,13 @@ fn nothing_is_unfinished() {
 }
 
 #[test]
-fn every_example_in_the_docs_runs() {
+fn every_example_in_the_docs_is_compiled() {
     let mut findings = Vec::new();
     for (file, text) in all() {
         for (number, line) in (1..).zip(text.lines()) {
             let comment = line.trim_start().strip_prefix("//").unwrap_or("");
             let fence = comment.split_once("```").map_or("", |(_, language)| language);
-            if fence.split(',').any(|word| word.trim() == "ignore" || word.trim() == "no_run") {
+            if fence.split(',').any(|word| word.trim() == "ignore") {
                 findings.push(format!("{file}:{number}: ```{fence}"));
             }
         }
@@ -173,7 +173,7 @@ fn every_example_in_the_docs_runs() {
 /// Doc, struct, `new` and setters, `impl Layer`, tests.
 #[test]
 fn layers_are_written_in_one_order() {
-    const PARTS: [&str; 5] = ["/// ", "#[derive(", "pub ", "impl Layer for ", "mod tests {"];
+    const PARTS: [&str; 5] = ["/// ", "#[derive(", "pub", "impl Layer for ", "mod tests {"];
     let mut findings = Vec::new();
     let mut layers = 0;
     for (file, text) in sources(&["src/layers"]) {

@@ -90,7 +90,7 @@ fn unequal_lengths() {
     refused(
         model.predict(&five),
         Data,
-        "predict: got 1 array as the inputs, the model wants 2; give a slice of views, one for each",
+        "predict: got 1 array as the inputs, the model wants 2; give an array or Vec of views, one for each",
     );
     let wide = Array2::<f32>::zeros((5, 4));
     refused(

@@ -116,6 +116,24 @@ fn rates_that_are_no_fractions() {
 }
 
 #[test]
+fn settings_of_batch_normalisation() {
+    let refused_with = |layer: BatchNormalization, why: &str| {
+        refused(
+            Input::new(3).apply(layer),
+            &format!("batch_normalization: cannot take an input of shape (3): {why}"),
+        );
+    };
+    for momentum in [-0.1, 1.1, f64::NAN] {
+        let why = format!("its momentum is {momentum}; it lies in 0..=1");
+        refused_with(BatchNormalization::new().momentum(momentum), &why);
+    }
+    for epsilon in [0.0, -1.0, f64::INFINITY] {
+        let why = format!("its epsilon is {epsilon}; it is a positive number");
+        refused_with(BatchNormalization::new().epsilon(epsilon), &why);
+    }
+}
+
+#[test]
 fn too_few_or_too_many_inputs() {
     let (a, b) = (Input::new(3), Input::new(3));
     refused(

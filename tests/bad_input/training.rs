@@ -139,6 +139,26 @@ fn a_loss_that_is_not_finite_leaves_the_weights_of_before_that_batch() {
 }
 
 #[test]
+fn moving_averages_are_as_before_the_batch_too() {
+    let x = Input::new(3);
+    let class = x
+        .apply(Dense::new(3))
+        .and_then(|x| x.apply(BatchNormalization::new()))
+        .and_then(|x| x.apply(Dense::new(4).activation(Softmax)))
+        .unwrap();
+    let mut model = Model::new(&x, &class).unwrap();
+    let huge = model.weights()[0].1.mapv(|w| w * 1e30);
+    model.set_weight("dense/kernel", &huge).unwrap();
+    let mut model = model.compile(Adam::default(), SparseCategoricalCrossentropy, ());
+    let before: Vec<_> = model.weights().into_iter().map(|(_, weight)| weight.to_owned()).collect();
+    let error = model.fit(&(inputs() * 1e30), &labels(), silent()).unwrap_err();
+    assert_eq!(error.kind(), Diverged);
+    for ((name, after), before) in model.weights().iter().zip(before) {
+        assert_eq!(after, before, "{name}");
+    }
+}
+
+#[test]
 fn a_validation_loss_that_is_not_finite() {
     let (x, y) = (inputs() * 1e3, labels());
     let fit = silent().batch_size(8).validation_data(&x, &y);
