@@ -91,3 +91,52 @@ impl Layer for Dropout {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::layers::check::{self, Bench};
+    use ndarray::{Array2, ArrayD};
+
+    /// More than one piece a batch, and the last one is not full.
+    const SIZE: usize = 3 * PIECE / 2 + 5;
+
+    fn ones() -> [ArrayD<f32>; 1] {
+        [Array2::ones((2, SIZE)).into_dyn()]
+    }
+
+    #[test]
+    fn obeys_the_laws() {
+        check::laws(|| Dropout::new(0.3), &[[5, 4].into()]);
+    }
+
+    #[test]
+    fn drops_its_share_and_scales_the_rest() {
+        let mut bench = Bench::new(Dropout::new(0.25), &[SIZE.into()], 2, Layout::Rows);
+        let y = bench.forward(&ones()).to_vec();
+        assert!(y.iter().all(|&y| y == 0.0 || y == 4.0 / 3.0));
+        let dropped = y.iter().filter(|&&y| y == 0.0).count() as f64 / y.len() as f64;
+        // Three deviations of so many draws.
+        assert!((dropped - 0.25).abs() < 0.012, "{dropped}");
+        bench.backward(&vec![1.0; 2 * SIZE]);
+        assert_eq!(bench.gradient("input_0/offset"), y, "the same mask");
+        assert_eq!(bench.predict(&ones()), ones()[0], "inference");
+    }
+
+    #[test]
+    fn rate_0_does_nothing_and_rate_1_drops_all() {
+        for (rate, y) in [(0.0, 1.0), (1.0, 0.0)] {
+            let mut bench = Bench::new(Dropout::new(rate), &[SIZE.into()], 2, Layout::Rows);
+            assert!(bench.forward(&ones()).iter().all(|&found| found == y));
+        }
+    }
+
+    #[test]
+    fn refuses_what_is_no_fraction() {
+        for rate in [-0.1, 1.5, f64::NAN] {
+            let sentence =
+                format!("dropout: cannot take an input of shape (5): its rate is {rate}");
+            check::refuses(Dropout::new(rate), &[[5].into()], &sentence);
+        }
+    }
+}

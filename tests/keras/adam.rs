@@ -41,7 +41,6 @@ fn ten_steps() {
                 let g = tensor(&step["gradients"][name]);
                 moved.step(&adam, iteration as u64, g.as_slice().unwrap());
                 let off = error(&moved.w, &tensor(&step["variables"][name]));
-                eprintln!("ERR adam {off:e} {name} {iteration}");
                 // Ten additions, each rounded to f32.
                 assert!(off <= 1e-6, "{name} after step {iteration}: off by {off:e}");
             }
@@ -54,9 +53,9 @@ fn ten_steps() {
 fn weights_and_moments_of_three_steps() {
     let mut moved = Moved::new(&[1.0]);
     for (iteration, (g, w, m, v)) in [
-        (0.1, 0.999_000_03, 0.01, 1e-5),
+        (0.1, 0.999, 0.01, 1e-5),
         (0.2, 0.998_034_86, 0.029, 4.999e-5),
-        (-0.3, 0.998_101_46, -0.0039, 1.399_400_1e-4),
+        (-0.3, 0.998_101_5, -0.0039, 1.399_4e-4),
     ]
     .into_iter()
     .enumerate()

@@ -36,19 +36,21 @@ pub(crate) fn tensor(value: &Value) -> ArrayD<f32> {
     ArrayD::from_shape_vec(dims, floats).expect("as many numbers as the shape says")
 }
 
-/// The largest difference between numbers found and expected, as a fraction of the largest expected.
+/// The largest difference between numbers found and expected, as a fraction of the largest expected
+/// unless that is 0.
 pub(crate) fn error<'a>(
     found: impl IntoIterator<Item = &'a f32>,
     expected: impl IntoIterator<Item = &'a f32>,
 ) -> f32 {
     let (mut found, mut expected) = (found.into_iter(), expected.into_iter());
-    let (mut difference, mut largest) = (0.0f32, f32::MIN_POSITIVE);
+    let (mut difference, mut largest) = (0.0f32, 0.0f32);
     loop {
         match (found.next(), expected.next()) {
             (Some(found), Some(expected)) if found.is_finite() => {
                 difference = difference.max((found - expected).abs());
                 largest = largest.max(expected.abs());
             }
+            (None, None) if largest == 0.0 => return difference,
             (None, None) => return difference / largest,
             _ => return f32::INFINITY,
         }

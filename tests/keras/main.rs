@@ -7,4 +7,5 @@ use convnet::prelude::*;
 mod adam;
 mod fixtures;
 mod losses;
+mod parameters;
 mod training;

@@ -3,9 +3,13 @@ use ndarray::{Axis, Slice};
 
 use super::fixtures::{error, fixture, float, layer, list, map, tensor, text};
 
+/// What rounding to f32 grows to in 20 steps: losses and predictions are 7e-6 off at most, and a few
+/// times that is left to sums in another order.
+const TOLERANCE: f64 = 5e-5;
+
 /// Trains a net as Keras did: 20 steps with Adam on 5 batches of 4 samples in turn, from the same
 /// weights.
-fn train(name: &str, loss_tolerance: f64, tolerance: f32) {
+fn train(name: &str) {
     let all = fixture("training");
     let mut nets = list(&all["nets"]).iter();
     let net = nets.find(|net| net["name"] == name).expect("a net of this name");
@@ -35,21 +39,19 @@ fn train(name: &str, loss_tolerance: f64, tolerance: f32) {
         let (x, y) = (images.slice_axis(Axis(0), batch), labels.slice_axis(Axis(0), batch));
         let loss = model.train_on_batch(&x, &y, 0).unwrap();
         let off = (loss / expected - 1.0).abs();
-        eprintln!("ERR {name} {off:e} {step}");
-        assert!(off <= loss_tolerance, "{name}, step {step}: {loss}, not {expected}: {off:e}");
+        assert!(off <= TOLERANCE, "{name}, step {step}: {loss}, not {expected}: {off:e}");
     }
     let first = images.slice_axis(Axis(0), Slice::from(..4));
     let off = error(&model.predict(&first).unwrap(), &tensor(&net["predicted"]));
-    eprintln!("ERR {name} {off:e} predicted");
-    assert!(off <= tolerance, "{name}: predictions are off by {off:e}");
+    assert!(f64::from(off) <= TOLERANCE, "{name}: predictions are off by {off:e}");
 }
 
 #[test]
 fn convolutions_and_max_pooling() {
-    train("lenet", 1e-3, 1e-3);
+    train("lenet");
 }
 
 #[test]
 fn batch_normalization_and_average_pooling() {
-    train("batch_norm", 1e-3, 1e-3);
+    train("batch_norm");
 }
