@@ -15,7 +15,8 @@ use crate::kernels::simd::Level;
 /// Multiply-adds in a band, if the image has as many: some 20 µs, several times what a task costs.
 const TASK: usize = 1 << 20;
 
-/// Output pixels in a band, if the image has as many: enough that are worth streaming all weights through the cache for.
+/// Output pixels in a band, if the image has as many: enough to stream all weights through the cache
+/// for.
 const BAND: usize = 64;
 
 /// `y (n·oh·ow, f) = windows(x) (n·oh·ow, kh·kw·c) · w (kh·kw·c, f) + bias`, then ReLU if asked.
@@ -77,15 +78,15 @@ impl Product<'_> {
     /// A task is a band of output rows of one image, or several images if they are small.
     fn run(&self, level: Level, x: &[f32], y: &mut [f32]) {
         let ([oh, ow], f) = (self.output, self.filters);
-        let (from_len, to_len) = (self.source.size.iter().product::<usize>(), oh * ow * f);
-        let from_len = from_len * self.source.channels;
+        let from_len = self.source.size.iter().product::<usize>() * self.source.channels;
+        let to_len = oh * ow * f;
         let n = y.len() / to_len;
         assert_eq!((x.len(), y.len()), (n * from_len, n * to_len));
 
         let few = f <= FEW && self.source.strides == [1, 1];
         let row_work = self.source.runs().iter().product::<usize>() * ow * f;
-        let rows = BAND.div_ceil(ow).max(TASK.div_ceil(row_work));
-        let rows = oh.div_ceil((oh / rows).max(1));
+        let least = BAND.div_ceil(ow).max(TASK.div_ceil(row_work));
+        let rows = oh.div_ceil((oh / least).max(1));
         let images = x.par_chunks(from_len).zip(y.par_chunks_mut(to_len));
         images.worth(flops(2 * n * oh * row_work)).for_each(|(x, y)| {
             y.par_chunks_mut(rows * ow * f).enumerate().for_each(|(i, y)| {

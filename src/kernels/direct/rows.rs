@@ -33,9 +33,16 @@ impl Source {
     /// What `y = windows(x) · w` reads.
     pub(super) fn of_forward(conv: &Conv) -> Self {
         let Window { input, kernel, strides, dilation, before, output } = conv.window;
-        let covered = (output[1] - 1) * strides[1] + (kernel[1] - 1) * dilation[1] + 1;
-        let (size, channels, spread) = (input, conv.channels, [1, 1]);
-        Self { size, channels, spread, before, strides, dilation, kernel, covered }
+        Self {
+            size: input,
+            channels: conv.channels,
+            spread: [1, 1],
+            before,
+            strides,
+            dilation,
+            kernel,
+            covered: (output[1] - 1) * strides[1] + (kernel[1] - 1) * dilation[1] + 1,
+        }
     }
 
     /// What `dx = windows(dy) · (turned and transposed w)` reads.
