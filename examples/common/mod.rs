@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use clap::Parser;
+use convnet::datasets::Dataset;
 use convnet::datasets::fashion_mnist::{self, CLASS_NAMES};
-use convnet::datasets::{Dataset, Source};
 use convnet::prelude::*;
 use serde_json::json;
 

@@ -300,7 +300,8 @@ mod tests {
     fn decides_as_keras_does() {
         let new = || EarlyStopping::new(Monitor::ValLoss);
         let nan = f64::NAN;
-        let cases: [(&[f64], EarlyStopping, usize, Option<usize>, Option<usize>); 13] = [
+        type Case<'a> = (&'a [f64], EarlyStopping, usize, Option<usize>, Option<usize>);
+        let cases: [Case<'_>; 13] = [
             (&[1., 0.9, 0.95, 0.5], new(), 3, Some(2), Some(1)),
             (&[1., 0.9, 0.95, 0.5], new().patience(1), 3, Some(2), Some(1)),
             (&[1., 0.9, 0.95, 0.96, 0.5], new().patience(2), 4, Some(3), Some(1)),

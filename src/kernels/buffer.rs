@@ -8,6 +8,7 @@ const ALIGNMENT: usize = 64;
 const FLOATS_PER_LINE: usize = ALIGNMENT / size_of::<f32>();
 
 /// A fixed number of floats, the first on a cache-line boundary, all zero at first.
+#[derive(Default)]
 pub(crate) struct Buffer {
     floats: Vec<f32>,
     start: usize,
@@ -19,12 +20,6 @@ impl Buffer {
         let floats = vec![0.0; len + FLOATS_PER_LINE - 1];
         let start = floats.as_ptr().align_offset(ALIGNMENT);
         Self { floats, start, len }
-    }
-}
-
-impl Default for Buffer {
-    fn default() -> Self {
-        Self { floats: Vec::new(), start: 0, len: 0 }
     }
 }
 

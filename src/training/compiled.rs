@@ -159,7 +159,7 @@ impl CompiledModel {
         self.check("train_on_batch")?;
         let order: Vec<usize> = (0..x.n).collect();
         let mut tallies = self.tallies();
-        inside_pool(|| self.train_samples(&x, &y, &order, seed, &mut tallies)).map_err(|loss| {
+        inside_pool(|| self.train_samples(&x, &y, &order, x.n, seed, &mut tallies)).map_err(|loss| {
             let why = format!(
                 "train_on_batch: the loss became {loss}; the weights are as before; try a smaller \
                  learning rate or scale the inputs"
@@ -222,21 +222,23 @@ impl CompiledModel {
         Ok(())
     }
 
-    /// One step on the samples of these indices. Returns their mean loss; `Err` with it if it is not
+    /// One step on the samples of these indices, at most `batch_size`, which decides how they are laid
+    /// out: a short last batch goes the way of the others. Returns their mean loss; `Err` with it if it is not
     /// finite, and then the model is as before.
     pub(super) fn train_samples(
         &mut self,
         x: &Samples<'_>,
         y: &Samples<'_>,
         indices: &[usize],
+        batch_size: usize,
         seed: u64,
         tallies: &mut Tallies,
     ) -> Result<f64, f64> {
         let n = indices.len();
         let network = &self.network;
         let workspace = match &mut self.training {
-            Some(workspace) if workspace.suits(n) => workspace,
-            other => other.insert(TrainingWorkspace::new(network, n)),
+            Some(workspace) if workspace.suits(batch_size) => workspace,
+            other => other.insert(TrainingWorkspace::new(network, batch_size)),
         };
         for i in 0..network.inputs.len() {
             x.gather(i, indices, workspace.input(i, n));

@@ -245,17 +245,20 @@ impl CompiledModel {
         callbacks: &mut Callbacks<'_>,
     ) -> Result<Logs> {
         let mut tallies = self.tallies();
+        let batch_size = task.batch_size.min(order.len());
         for (batch, indices) in order.chunks(task.batch_size).enumerate() {
             callbacks
                 .call(self, |callback, training| callback.on_train_batch_begin(batch, training))?;
             let seed = derive(seed, batch as u64);
-            self.train_samples(task.x, task.y, indices, seed, &mut tallies).map_err(|loss| {
-                diverged(
-                    &format!("the loss became {loss}"),
-                    &format!("in epoch {}, batch {}", epoch + 1, batch + 1),
-                    "before that batch",
-                )
-            })?;
+            self.train_samples(task.x, task.y, indices, batch_size, seed, &mut tallies).map_err(
+                |loss| {
+                    diverged(
+                        &format!("the loss became {loss}"),
+                        &format!("in epoch {}, batch {}", epoch + 1, batch + 1),
+                        "before that batch",
+                    )
+                },
+            )?;
             let logs = tallies.logs();
             callbacks.call(self, |callback, training| {
                 callback.on_train_batch_end(batch, logs, training)
