@@ -9,7 +9,9 @@
 //!
 //! All kernels are serial; callers work on several blocks at once. A dense layer is a convolution over
 //! a single pixel, but for the gradient of its weights ([`dense`]). There are no pools here: a block is
-//! an image of `(h, w, c·LANES)`, and [`max_pool`](super::max_pool) takes it as such.
+//! an image of `(h, w, c·LANES)`, and [`max_pool`](super::max_pool) takes it as such. Convolution, ReLU
+//! and max-pool in one pass took as long as one after the other (LeNet-5, 16 images: 39.9 and 68.3 µs
+//! instead of 40.4 and 67.9): what lies between them stays in L2.
 
 pub(crate) mod conv;
 pub(crate) mod conv_input;
