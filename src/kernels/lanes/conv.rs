@@ -18,7 +18,7 @@ with_vectors! {
 }
 
 #[inline(always)]
-fn forward_body<V: Vector>(
+fn forward_body<V: Vector, const P: usize>(
     conv: &Conv,
     x: &[Lanes],
     w: &[f32],
@@ -47,7 +47,7 @@ fn forward_body<V: Vector>(
             let y = &mut y[(oy * ow + ox) * f..][..f];
             for (first, n) in tiles(f, TILE) {
                 let bias = bias.map(|bias| &bias[first..][..n]);
-                sized_tile!(n, tile<V>(&patch, first, bias, relu, &mut y[first..]));
+                sized_tile!(n, tile::<V, P>(&patch, first, bias, relu, &mut y[first..]));
             }
         }
     }
@@ -67,17 +67,17 @@ struct Patch<'a> {
 
 /// `N` filters of one pixel.
 #[inline(always)]
-fn tile<V: Vector, const N: usize>(
+fn tile<V: Vector, const P: usize, const N: usize>(
     patch: &Patch<'_>,
     first: usize,
     bias: Option<&[f32]>,
     relu: bool,
     y: &mut [Lanes],
 ) {
-    let mut sums = [V::splat(0.0); N];
+    let mut sums = [[V::splat(0.0); P]; N];
     if let Some(bias) = bias {
         for j in 0..N {
-            sums[j] = V::splat(bias[j]);
+            sums[j] = [V::splat(bias[j]); P];
         }
     }
     for row in 0..patch.rows {
@@ -85,14 +85,23 @@ fn tile<V: Vector, const N: usize>(
         let w = &patch.w[row * patch.w_step..][..patch.run * patch.filters];
         let w = w[first..].array_windows::<N>().step_by(patch.filters);
         for (x, w) in x.iter().zip(w) {
-            let x = V::load(x);
+            let mut parts = [V::splat(0.0); P];
+            for p in 0..P {
+                parts[p] = V::load(&x[p * V::LANES..]);
+            }
             for j in 0..N {
-                sums[j] = sums[j].plus_product(x, V::splat(w[j]));
+                let w = V::splat(w[j]);
+                for p in 0..P {
+                    sums[j][p] = sums[j][p].plus_product(parts[p], w);
+                }
             }
         }
     }
-    for (y, sum) in y.iter_mut().zip(sums) {
-        if relu { sum.relu() } else { sum }.store(y);
+    for j in 0..N {
+        for p in 0..P {
+            let sum = if relu { V::splat(0.0).max(sums[j][p]) } else { sums[j][p] };
+            sum.store(&mut y[j][p * V::LANES..]);
+        }
     }
 }
 

@@ -14,7 +14,12 @@ with_vectors! {
 }
 
 #[inline(always)]
-fn backward_input_body<V: Vector>(conv: &Conv, dy: &[Lanes], w: &[f32], dx: &mut [Lanes]) {
+fn backward_input_body<V: Vector, const P: usize>(
+    conv: &Conv,
+    dy: &[Lanes],
+    w: &[f32],
+    dx: &mut [Lanes],
+) {
     assert_eq!([dx.len(), w.len(), dy.len()], conv.lens(), "{conv:?}");
     let c = conv.channels;
     let [h, width] = conv.window.input;
@@ -24,7 +29,7 @@ fn backward_input_body<V: Vector>(conv: &Conv, dy: &[Lanes], w: &[f32], dx: &mut
                 Cell { at: [iy, ix], seen_from: [seen_from(conv, 0, iy), seen_from(conv, 1, ix)] };
             let dx = &mut dx[(iy * width + ix) * c..][..c];
             for (first, n) in tiles(c, TILE) {
-                sized_tile!(n, tile<V>(conv, &cell, first, dy, w, &mut dx[first..]));
+                sized_tile!(n, tile::<V, P>(conv, &cell, first, dy, w, &mut dx[first..]));
             }
         }
     }
@@ -47,7 +52,7 @@ fn seen_from(conv: &Conv, axis: usize, i: usize) -> Range<usize> {
 
 /// `N` channels of one cell.
 #[inline(always)]
-fn tile<V: Vector, const N: usize>(
+fn tile<V: Vector, const P: usize, const N: usize>(
     conv: &Conv,
     cell: &Cell,
     first: usize,
@@ -57,7 +62,7 @@ fn tile<V: Vector, const N: usize>(
 ) {
     let Conv { window, channels: c, filters: f, .. } = *conv;
     let ([_, kw], [_, ow]) = (window.kernel, window.output);
-    let mut sums = [V::splat(0.0); N];
+    let mut sums = [[V::splat(0.0); P]; N];
     for oy in cell.seen_from[0].clone() {
         let ky = cell.at[0] + window.before[0] - oy * window.strides[0];
         for ox in cell.seen_from[1].clone() {
@@ -67,15 +72,17 @@ fn tile<V: Vector, const N: usize>(
             add_products(&mut sums, dy, w);
         }
     }
-    for (dx, sum) in dx.iter_mut().zip(sums) {
-        sum.store(dx);
+    for j in 0..N {
+        for p in 0..P {
+            sums[j][p].store(&mut dx[j][p * V::LANES..]);
+        }
     }
 }
 
 /// `sums (N) += w (N, k) · vectors (k)`.
 #[inline(always)]
-pub(super) fn add_products<V: Vector, const N: usize>(
-    sums: &mut [V; N],
+pub(super) fn add_products<V: Vector, const P: usize, const N: usize>(
+    sums: &mut [[V; P]; N],
     vectors: &[Lanes],
     w: &[f32],
 ) {
@@ -85,9 +92,15 @@ pub(super) fn add_products<V: Vector, const N: usize>(
         rows[j] = &w[j * k..][..k];
     }
     for (i, vector) in vectors.iter().enumerate() {
-        let vector = V::load(vector);
+        let mut parts = [V::splat(0.0); P];
+        for p in 0..P {
+            parts[p] = V::load(&vector[p * V::LANES..]);
+        }
         for j in 0..N {
-            sums[j] = sums[j].plus_product(vector, V::splat(rows[j][i]));
+            let w = V::splat(rows[j][i]);
+            for p in 0..P {
+                sums[j][p] = sums[j][p].plus_product(parts[p], w);
+            }
         }
     }
 }

@@ -5,9 +5,17 @@ use super::{Conv, LANES, Lanes, TILE, sized_tile, tiles};
 use crate::kernels::buffer::with_scratch;
 use crate::kernels::simd::Level;
 
-/// Kernel cells that a tile of weights holds in registers, times up to [`TILE`] filters: 18 of the 32
-/// registers of AVX-512, with room for what they are multiplied by. 4 cells spilled.
-const CELLS: usize = 3;
+/// Weights along a row of the kernel in one tile: 3 by up to 6 filters are 18 sums, which leaves
+/// room in 32 registers for what they are made of. 4 by 6 spilled.
+const TAPS: usize = 3;
+
+/// Filters in one tile if there are but 16 registers; 4 spilled.
+const FEW: usize = 3;
+
+/// Output pixels, in whole rows, that a tile adds up before it stores its sums. Of 10 to 100, 20 to
+/// 50 were fastest on LeNet's second layer: sums are rarely stored, and what the tiles of a kernel
+/// row read stays in L1.
+const PIXELS: usize = 32;
 
 /// Overwrites `dw` with the gradient of a few blocks together.
 ///
@@ -28,6 +36,8 @@ pub(crate) fn backward_weights(
     let width = (ow - 1) * window.strides[1] + kw;
     let fits = before == 0 && width <= w;
     let sums = kw * c * TILE;
+    // A tile has several taps, which would leave the image at different pixels. So rows are padded;
+    // above and below the image, whole kernel rows are left out.
     let padded = if fits { 0 } else { blocks * h * width * c };
     with_scratch((sums + padded) * LANES, |scratch| {
         let (sums, padded) = scratch.as_chunks_mut().0.split_at_mut(sums);
@@ -45,7 +55,7 @@ pub(crate) fn backward_weights(
 }
 
 with_vectors! {
-    /// `backward_weights` with rows of `x`, `width` cells long, that windows do not reach beyond.
+    /// `backward_weights` for `x` with rows of `width` cells, which windows do not reach beyond.
     fn padded_weights(
         conv: &Conv,
         width: usize,
@@ -57,7 +67,7 @@ with_vectors! {
 }
 
 #[inline(always)]
-fn padded_weights_body<V: Vector>(
+fn padded_weights_body<V: Vector, const P: usize>(
     conv: &Conv,
     width: usize,
     x: &[Lanes],
@@ -67,34 +77,34 @@ fn padded_weights_body<V: Vector>(
 ) {
     let Conv { window, channels: c, filters: f, .. } = *conv;
     let ([h, _], [kh, kw], [oh, ow]) = (window.input, window.kernel, window.output);
-    let (before, stride) = (window.before[0], window.strides[0]);
-    let (run, step) = (kw * c, window.strides[1] * c);
-    for (first, n) in tiles(f, TILE) {
+    let (before, [down, right]) = (window.before[0], window.strides);
+    let rows = (PIXELS / ow).max(1);
+    for (filter, n) in tiles(f, if V::LANES == LANES { TILE } else { FEW }) {
         for ky in 0..kh {
             // Rows of the output that see a row of the image through this row of the kernel.
-            let start = before.saturating_sub(ky).div_ceil(stride);
-            let end = (h + before).saturating_sub(ky).div_ceil(stride).min(oh);
-            let sums = &mut sums[..run * n];
+            let start = before.saturating_sub(ky).div_ceil(down);
+            let end = (h + before).saturating_sub(ky).div_ceil(down).min(oh);
+            let sums = &mut sums[..kw * c * n]; // (kw·c, n, LANES)
             sums.fill([0.0; LANES]);
             for (x, dy) in x.chunks_exact(h * width * c).zip(dy.chunks_exact(oh * ow * f)) {
-                for oy in start..end {
-                    let x = &x[(oy * stride + ky - before) * width * c..][..width * c];
-                    let dy = &dy[oy * ow * f..][..ow * f];
-                    let dy = &dy[first..];
-                    for (cell, m) in tiles(run, CELLS) {
-                        let x = &x[cell..];
-                        let sums = &mut sums[cell * n..][..m * n];
+                for oy in (start..end).step_by(rows) {
+                    let x = &x[(oy * down + ky - before) * width * c..];
+                    let dy = &dy[oy * ow * f..end.min(oy + rows) * ow * f];
+                    let x_steps = [down * width * c, right * c];
+                    let band = Band { x, x_steps, dy, dy_steps: [ow * f, f], filter };
+                    for (tap, m) in tiles(kw * c, TAPS) {
+                        let sums = &mut sums[tap * n..][..m * n];
                         match m {
-                            1 => sized_tile!(n, tile < V, 1 > (x, step, dy, f, sums)),
-                            2 => sized_tile!(n, tile < V, 2 > (x, step, dy, f, sums)),
-                            CELLS => sized_tile!(n, tile < V, CELLS > (x, step, dy, f, sums)),
-                            _ => unreachable!("a tile of {m} cells"),
+                            1 => sized_tile!(n, tile::<V, P, 1>(&band, tap, sums)),
+                            2 => sized_tile!(n, tile::<V, P, 2>(&band, tap, sums)),
+                            TAPS => sized_tile!(n, tile::<V, P, TAPS>(&band, tap, sums)),
+                            m => unreachable!("a tile of {m} taps"),
                         }
                     }
                 }
             }
-            for (cell, sums) in sums.chunks_exact(n).enumerate() {
-                let dw = &mut dw[(ky * run + cell) * f + first..][..n];
+            for (tap, sums) in sums.chunks_exact(n).enumerate() {
+                let dw = &mut dw[(ky * kw * c + tap) * f + filter..];
                 for (dw, sum) in dw.iter_mut().zip(sums) {
                     *dw = V::load(sum).sum();
                 }
@@ -103,33 +113,49 @@ fn padded_weights_body<V: Vector>(
     }
 }
 
-/// `sums (M, N) += ` the products of `M` cells and `N` filters in one row of the output.
+/// A few rows of the output, and what one row of the kernel sees of the image from there. Steps are
+/// from one output pixel to the next, vertically and horizontally.
+struct Band<'a> {
+    x: &'a [Lanes],
+    x_steps: [usize; 2],
+    dy: &'a [Lanes],
+    dy_steps: [usize; 2],
+    filter: usize,
+}
+
+/// `totals (M, N) +=` products of `M` numbers of the kernel row, from `tap` on, and `N` filters,
+/// summed over the pixels of a band. Of the `LANES` of a total, one register is used.
 #[inline(always)]
-fn tile<V: Vector, const M: usize, const N: usize>(
-    x: &[Lanes],
-    step: usize,
-    dy: &[Lanes],
-    filters: usize,
-    into: &mut [Lanes],
+fn tile<V: Vector, const P: usize, const M: usize, const N: usize>(
+    band: &Band<'_>,
+    tap: usize,
+    totals: &mut [Lanes],
 ) {
     let mut sums = [[V::splat(0.0); N]; M];
     for i in 0..M {
         for j in 0..N {
-            sums[i][j] = V::load(&into[i * N + j]);
+            sums[i][j] = V::load(&totals[i * N + j]);
         }
     }
-    let xs = x.array_windows::<M>().step_by(step);
-    for (x, dy) in xs.zip(dy.array_windows::<N>().step_by(filters)) {
-        for i in 0..M {
-            let x = V::load(&x[i]);
-            for j in 0..N {
-                sums[i][j] = sums[i][j].plus_product(x, V::load(&dy[j]));
+    for (y, dy) in band.dy.chunks_exact(band.dy_steps[0]).enumerate() {
+        let x = &band.x[y * band.x_steps[0] + tap..];
+        let xs = x.array_windows::<M>().step_by(band.x_steps[1]);
+        let dys = dy[band.filter..].array_windows::<N>().step_by(band.dy_steps[1]);
+        for (x, dy) in xs.zip(dys) {
+            for p in 0..P {
+                for i in 0..M {
+                    let x = V::load(&x[i][p * V::LANES..]);
+                    for j in 0..N {
+                        let dy = V::load(&dy[j][p * V::LANES..]);
+                        sums[i][j] = sums[i][j].plus_product(x, dy);
+                    }
+                }
             }
         }
     }
     for i in 0..M {
         for j in 0..N {
-            sums[i][j].store(&mut into[i * N + j]);
+            sums[i][j].store(&mut totals[i * N + j]);
         }
     }
 }
@@ -142,20 +168,27 @@ with_vectors! {
 }
 
 #[inline(always)]
-fn backward_bias_body<V: Vector>(dy: &[Lanes], db: &mut [f32]) {
+fn backward_bias_body<V: Vector, const P: usize>(dy: &[Lanes], db: &mut [f32]) {
     let f = db.len();
     assert!(dy.len().is_multiple_of(f), "{} gradients of {f} filters", dy.len());
     for (first, n) in tiles(f, TILE) {
-        sized_tile!(n, bias_tile<V>(&dy[first.min(dy.len())..], f, &mut db[first..]));
+        sized_tile!(n, bias_tile::<V, P>(&dy[first.min(dy.len())..], f, &mut db[first..]));
     }
 }
 
 #[inline(always)]
-fn bias_tile<V: Vector, const N: usize>(dy: &[Lanes], filters: usize, db: &mut [f32]) {
+fn bias_tile<V: Vector, const P: usize, const N: usize>(
+    dy: &[Lanes],
+    filters: usize,
+    db: &mut [f32],
+) {
     let mut sums = [V::splat(0.0); N];
     for dy in dy.array_windows::<N>().step_by(filters) {
         for j in 0..N {
-            sums[j] = sums[j].plus_product(V::load(&dy[j]), V::splat(1.0));
+            for p in 0..P {
+                let dy = V::load(&dy[j][p * V::LANES..]);
+                sums[j] = sums[j].plus_product(dy, V::splat(1.0));
+            }
         }
     }
     for (db, sum) in db.iter_mut().zip(sums) {

@@ -20,62 +20,64 @@ pub(crate) fn backward_weights(
 ) {
     let blocks = x.len() / inputs;
     assert_eq!([x.len(), dy.len(), dw.len()], [blocks * inputs, blocks * units, inputs * units]);
-    with_scratch(blocks * LANES * LANES, |scratch| {
-        let images = scratch.as_chunks_mut().0; // (blocks, LANES images) of up to LANES units
+    with_scratch(units.next_multiple_of(LANES) * blocks * LANES, |scratch| {
+        let images = scratch.as_chunks_mut().0; // (units / LANES, blocks, LANES images) of LANES units
+        let mut squares = images.chunks_exact_mut(LANES);
         for unit in (0..units).step_by(LANES) {
-            let width = LANES.min(units - unit);
-            for (images, dy) in images.chunks_exact_mut(LANES).zip(dy.chunks_exact(units)) {
-                images.copy_from_slice(&transposed_rows(&dy[unit..][..width]));
+            for dy in dy.chunks_exact(units) {
+                let numbers = &dy[unit..units.min(unit + LANES)];
+                squares.next().unwrap().copy_from_slice(&transposed_rows(numbers));
             }
-            columns(level, [inputs, units], x, images, width, &mut dw[unit..]);
         }
+        outer_product(level, [inputs, units], x, images, dw);
     });
 }
 
 with_vectors! {
-    /// The weights of `width` units, in the first columns of `dw`.
-    fn columns(
-        dims: [usize; 2],
-        x: &[Lanes],
-        images: &[Lanes],
-        width: usize,
-        dw: &mut [f32],
-    ) = columns_body
+    fn outer_product(dims: [usize; 2], x: &[Lanes], images: &[Lanes], dw: &mut [f32]) =
+        outer_product_body
 }
 
 #[inline(always)]
-fn columns_body<V: Vector>(
+fn outer_product_body<V: Vector, const P: usize>(
     dims: [usize; 2],
     x: &[Lanes],
     images: &[Lanes],
-    width: usize,
     dw: &mut [f32],
 ) {
     let [inputs, units] = dims;
+    let depth = x.len() / inputs * LANES; // all images
     for (first, n) in tiles(inputs, TILE) {
-        let dw = &mut dw[first * units..];
-        sized_tile!(n, tile<V>(dims, first, x, images, width, dw));
+        let dw = &mut dw[first * units..][..n * units];
+        for unit in (0..units).step_by(LANES) {
+            let images = &images[unit / LANES * depth..][..depth];
+            sized_tile!(n, tile::<V, P>(dims, first, unit, x, images, dw));
+        }
     }
 }
 
-/// The weights of `N` inputs and `width` units.
+/// The weights of `N` inputs and up to `LANES` units.
 #[inline(always)]
-fn tile<V: Vector, const N: usize>(
+fn tile<V: Vector, const P: usize, const N: usize>(
     [inputs, units]: [usize; 2],
     first: usize,
+    unit: usize,
     x: &[Lanes],
     images: &[Lanes],
-    width: usize,
     dw: &mut [f32],
 ) {
-    let mut sums = [V::splat(0.0); N];
-    for (images, x) in images.chunks_exact(LANES).zip(x.chunks_exact(inputs)) {
-        add_products(&mut sums, images, x[first..][..N].as_flattened());
+    let mut sums = [[V::splat(0.0); P]; N];
+    for (block, images) in images.chunks_exact(LANES).enumerate() {
+        add_products(&mut sums, images, x[block * inputs + first..][..N].as_flattened());
     }
-    for (sum, dw) in sums.into_iter().zip(dw.chunks_mut(units)) {
-        let mut row = [0.0; LANES];
-        sum.store(&mut row);
-        copy(&row[..width], dw);
+    let mut rows = [[0.0; LANES]; N];
+    for j in 0..N {
+        for p in 0..P {
+            sums[j][p].store(&mut rows[j][p * V::LANES..]);
+        }
+    }
+    for (j, row) in rows.iter().enumerate() {
+        copy(row, &mut dw[j * units..][unit..units]);
     }
 }
 

@@ -7,9 +7,11 @@
 //! in the network's input and in the gradients of its output; then they add nothing to the gradients
 //! of the weights.
 //!
-//! The kernels are serial; [`batch`] works on several blocks at once. There is no pooling here: a block
-//! is an image `(h, w, c·LANES)`, and [`max_pool`](super::max_pool) takes it as such. A dense
-//! layer is a convolution over a single pixel, but for the gradient of its weights ([`dense`]).
+//! The kernels are serial; [`batch`] works on several blocks at once. A dense layer is a convolution over
+//! a single pixel, but for the gradient of its weights ([`dense`]). There are no pools here: a block is
+//! an image of `(h, w, c·LANES)`, and [`max_pool`](super::max_pool) takes it as such. Convolution, ReLU
+//! and max-pool in one pass took as long as one after the other (LeNet-5, 16 images: 39.9 and 68.3 µs
+//! instead of 40.4 and 67.9): what lies between them stays in L2.
 
 pub(crate) mod batch;
 mod conv;
@@ -37,8 +39,8 @@ impl Conv {
     }
 }
 
-/// Sums that a tile holds in registers: 6 registers of AVX-512, or 12 of the 16 that AVX2 has. They
-/// are enough to hide the latency of 4 cycles; more were no faster.
+/// Filters or channels of a tile, whose sums stay in registers: 6 with AVX-512, 12 of the 16 that AVX2
+/// has. That hides the 4 cycles a sum takes; 8 and more were no faster with AVX-512.
 const TILE: usize = 6;
 
 /// Cuts `0..n` into as few ranges of at most `most` as it takes, of nearly equal length: `(first, count)`.
@@ -50,7 +52,7 @@ fn tiles(n: usize, most: usize) -> impl Iterator<Item = (usize, usize)> {
 
 /// Calls `$tile::<V, …, n>(args)` for an `n` of 1 to [`TILE`] that is only known at run time.
 macro_rules! sized_tile {
-    ($n:expr, $tile:ident<$($generic:tt),+>($($arg:expr),+ $(,)?)) => {
+    ($n:expr, $tile:ident::<$($generic:tt),+>($($arg:expr),+ $(,)?)) => {
         match $n {
             1 => $tile::<$($generic),+, 1>($($arg),+),
             2 => $tile::<$($generic),+, 2>($($arg),+),
@@ -114,6 +116,61 @@ mod testing {
                     }
                 }
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernels::max_pool::{max_pool, max_pool_backward};
+    use crate::kernels::window::testing::{floats, undilated};
+
+    #[test]
+    fn tiles_are_all_of_it_in_order() {
+        for n in 0..40 {
+            let mut next = 0;
+            for (first, count) in tiles(n, TILE) {
+                assert!(first == next && (1..=TILE).contains(&count), "{n}: {first} {count}");
+                next += count;
+            }
+            assert_eq!(next, n);
+        }
+    }
+
+    /// `pool(images)` in lanes, back in rows.
+    fn in_lanes<const N: usize>(
+        images: [&[f32]; N],
+        pool: impl Fn([&[f32]; N], &mut [f32]),
+        len: usize,
+    ) -> Vec<f32> {
+        let blocks = images.map(|rows| {
+            let mut block = vec![[f32::NAN; LANES]; rows.len() / LANES];
+            transpose::to_lanes(rows, &mut block);
+            block
+        });
+        let mut block = vec![[f32::NAN; LANES]; len];
+        pool(blocks.each_ref().map(|block| block.as_flattened()), block.as_flattened_mut());
+        let mut rows = vec![f32::NAN; LANES * len];
+        transpose::from_lanes(&block, &mut rows);
+        rows
+    }
+
+    #[test]
+    fn pools_take_a_block_for_an_image() {
+        for (window, c) in undilated().iter().zip([1, 2, 3].into_iter().cycle()) {
+            let [x_len, y_len] = [window.input, window.output].map(|[h, w]| h * w * c);
+            let (x, dy) = (floats(LANES * x_len, 1), floats(LANES * y_len, 2));
+            let (mut y, mut dx) = (vec![f32::NAN; dy.len()], vec![f32::NAN; x.len()]);
+            max_pool(window, c, &x, &mut y);
+            max_pool_backward(window, c, &x, &y, &dy, &mut dx);
+
+            let wide = c * LANES;
+            assert_eq!(in_lanes([&x], |[x], y| max_pool(window, wide, x, y), y_len), y);
+            let backward = |[x, y, dy]: [&[f32]; 3], dx: &mut [f32]| {
+                max_pool_backward(window, wide, x, y, dy, dx);
+            };
+            assert_eq!(in_lanes([&x, &y, &dy], backward, x_len), dx);
         }
     }
 }
