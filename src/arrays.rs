@@ -159,6 +159,11 @@ impl<'a> Samples<'a> {
         Ok(samples)
     }
 
+    /// How many arrays of samples there are.
+    pub(crate) fn arrays(&self) -> usize {
+        self.arrays.len()
+    }
+
     /// How many floats a sample has in the input (or output) `array`.
     pub(crate) fn size(&self, array: usize) -> usize {
         self.arrays[array].1

@@ -91,6 +91,10 @@ impl Layer for Activation {
         if *self == Self::Softmax { Lanes::Never } else { Lanes::Either }
     }
 
+    fn is_per_sample(&self) -> bool {
+        true
+    }
+
     fn infer(&self, pass: Infer<'_>) {
         pass.y.copy_from_slice(pass.x.get(0));
         self.apply_to(pass.y, last(pass.x.shape(0)));

@@ -46,6 +46,10 @@ impl Layer for Add {
         Lanes::Either
     }
 
+    fn is_per_sample(&self) -> bool {
+        true
+    }
+
     fn infer(&self, pass: Infer<'_>) {
         pass.y.copy_from_slice(pass.x.get(0));
         for i in 1..pass.x.shapes().len() {

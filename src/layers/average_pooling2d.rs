@@ -74,6 +74,10 @@ impl Layer for AveragePooling2D {
         Lanes::Either
     }
 
+    fn is_per_sample(&self) -> bool {
+        true
+    }
+
     fn infer(&self, pass: Infer<'_>) {
         let (window, c) = self.accepted(pass.x.shapes());
         let c = c * pass.layout.across();

@@ -52,6 +52,10 @@ impl Layer for Concatenate {
         Lanes::Either
     }
 
+    fn is_per_sample(&self) -> bool {
+        true
+    }
+
     fn infer(&self, pass: Infer<'_>) {
         let across = pass.layout.across();
         let channels = across * channels(pass.x.shapes());

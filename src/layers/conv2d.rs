@@ -145,6 +145,10 @@ impl Layer for Conv2D {
         self.accepted(inputs).scratch_len(layout, n)
     }
 
+    fn is_per_sample(&self) -> bool {
+        true
+    }
+
     fn infer(&self, pass: Infer<'_>) {
         let (x, w, y, layout) = (pass.x.get(0), pass.w, pass.y, pass.layout);
         let relu = self.activation == Activation::Relu;

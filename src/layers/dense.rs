@@ -119,6 +119,10 @@ impl Layer for Dense {
         }
     }
 
+    fn is_per_sample(&self) -> bool {
+        true
+    }
+
     fn infer(&self, pass: Infer<'_>) {
         let (x, w, y) = (pass.x.get(0), pass.w, pass.y);
         let [inputs, units] = [self.inputs(pass.x.shape(0)), self.units];

@@ -60,6 +60,10 @@ impl Layer for Dropout {
         layout.floats(n, inputs[0].size())
     }
 
+    fn is_per_sample(&self) -> bool {
+        true
+    }
+
     fn infer(&self, pass: Infer<'_>) {
         pass.y.copy_from_slice(pass.x.get(0));
     }

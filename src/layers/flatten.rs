@@ -34,6 +34,10 @@ impl Layer for Flatten {
         Lanes::Either
     }
 
+    fn is_per_sample(&self) -> bool {
+        true
+    }
+
     fn infer(&self, pass: Infer<'_>) {
         pass.y.copy_from_slice(pass.x.get(0));
     }

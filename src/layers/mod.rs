@@ -65,6 +65,12 @@ pub trait Layer: fmt::Debug + Send + Sync {
         Lanes::Never
     }
 
+    /// Whether each sample's output comes from that sample alone, so that a batch may be cut into
+    /// parts. A layer that does not say so always sees the whole batch, as batch normalisation must.
+    fn is_per_sample(&self) -> bool {
+        false
+    }
+
     /// How many floats `forward` leaves for `backward`, for `n` samples in a layout.
     fn saved_len(&self, _inputs: &[Shape], _n: usize, _layout: Layout) -> usize {
         0

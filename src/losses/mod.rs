@@ -46,14 +46,16 @@ pub struct LossPass<'a> {
     /// The gradient of the mean loss of the batch to what `y` holds on entry, to be overwritten;
     /// `None` where nothing is trained.
     pub dy: Option<&'a mut [f32]>,
+    /// The share that these samples have in their batch: 1 unless a batch is worked on in parts.
+    pub share: f32,
 }
 
 /// Cross-entropy over rows of classes, with the target of row `row` and class `class` given by
 /// `target(row, class)`.
 fn cross_entropy(pass: LossPass<'_>, target: impl Fn(usize, usize) -> f32) -> f64 {
-    let LossPass { n, classes, y, scores, mut dy, .. } = pass;
+    let LossPass { n, classes, y, scores, mut dy, share, .. } = pass;
     let rows = y.len() / classes;
-    let scale = 1.0 / rows as f32;
+    let scale = share / rows as f32;
     let mut sum = 0.0;
     for (row, y) in y.chunks_exact_mut(classes).enumerate() {
         let dy = dy.as_deref_mut().map(|dy| &mut dy[row * classes..][..classes]);

@@ -121,6 +121,12 @@ impl Network {
         }
     }
 
+    /// Whether a batch may be cut into parts: no layer mixes samples or has a state that moves.
+    pub(crate) fn is_per_sample(&self) -> bool {
+        let mut layers = self.steps.iter().filter_map(|step| step.layer.as_ref());
+        self.frozen_len == 0 && layers.all(|layer| layer.is_per_sample())
+    }
+
     /// The same network for passes over `n` samples, with samples in lanes where layers are faster
     /// so, and steps between the two layouts. Inputs and outputs stay in rows.
     pub(crate) fn laid_out(&self, n: usize) -> Self {

@@ -93,11 +93,6 @@ impl TrainingWorkspace {
         }
     }
 
-    /// See [`Workspace::suits`].
-    pub(crate) fn suits(&self, n: usize) -> bool {
-        self.pass.suits(n)
-    }
-
     /// The model's `index`th input for `n` samples, for the caller to fill.
     pub(crate) fn input(&mut self, index: usize, n: usize) -> &mut [f32] {
         self.pass.input(index, n)

@@ -9,11 +9,13 @@ use crate::callbacks::Logs;
 use crate::error::{Error, ErrorKind, Result};
 use crate::kernels::buffer::Buffer;
 use crate::kernels::parallel::inside_pool;
-use crate::losses::{Loss, LossPass};
+use crate::losses::Loss;
 use crate::metrics::{IntoMetrics, Metric};
-use crate::model::{BATCH_SIZE, Model, Network, Summary, TrainingWorkspace, Workspace};
+use crate::model::{BATCH_SIZE, Model, Network, Summary, Workspace};
 use crate::optimizers::{MOST_SLOTS, Optimizer};
 
+use super::objective::Objective;
+use super::shards::{Batch, Shards};
 use super::tallies::Tallies;
 
 impl Model {
@@ -42,34 +44,19 @@ impl Model {
         metrics: impl IntoMetrics,
     ) -> CompiledModel {
         let mut network = self.network.clone();
-        let outputs = network.outputs.clone();
-        let takes_scores = outputs.iter().map(|&output| {
-            let read = network.steps.iter().any(|step| step.inputs.contains(&output));
-            let layer = network.steps[output].layer.as_ref();
-            match layer.and_then(|layer| layer.without_activation()) {
-                Some((activation, rest)) if !read && loss.pairs_with() == Some(activation) => {
-                    network.steps[output].layer = Some(rest);
-                    true
-                }
-                _ => false,
-            }
-        });
-        let takes_scores = takes_scores.collect();
+        let objective = Objective::new(loss, &mut network);
         CompiledModel {
-            gradients: Buffer::zeros(network.trainable_len),
             state_before: Buffer::zeros(network.frozen_len),
             slots: (0..optimizer.slots().min(MOST_SLOTS))
                 .map(|_| Buffer::zeros(network.trainable_len))
                 .collect(),
             model: self,
             network,
-            takes_scores,
+            objective,
             optimizer: Box::new(optimizer),
-            loss: Box::new(loss),
             metrics: metrics.into_metrics(),
             iterations: 0,
-            targets: vec![Vec::new(); outputs.len()],
-            training: None,
+            shards: None,
             evaluation: None,
         }
     }
@@ -81,20 +68,15 @@ pub struct CompiledModel {
     pub(super) model: Model,
     /// The model's network, less the activations that the loss took over.
     network: Network,
-    /// For each output, whether it gives the loss scores.
-    takes_scores: Vec<bool>,
+    objective: Objective,
     pub(super) optimizer: Box<dyn Optimizer>,
-    loss: Box<dyn Loss>,
     pub(super) metrics: Vec<Box<dyn Metric>>,
     /// Training steps so far, over all calls of `fit`.
     iterations: u64,
-    gradients: Buffer,
     /// The frozen weights before the current step: forward moves averages before the loss is known.
     state_before: Buffer,
     slots: Vec<Buffer>,
-    /// For each output, the targets of the current batch.
-    targets: Vec<Vec<f32>>,
-    training: Option<TrainingWorkspace>,
+    shards: Option<Shards>,
     evaluation: Option<Workspace>,
 }
 
@@ -188,7 +170,7 @@ impl CompiledModel {
         let x = Samples::inputs(x, self.network.shapes(&self.network.inputs), who)?;
         let mut targets = Vec::new();
         for shape in self.network.shapes(&self.network.outputs) {
-            let target = self.loss.target_shape(shape);
+            let target = self.objective.loss.target_shape(shape);
             targets.push(target.map_err(|why| Error::data(format!("{who}: {why}")))?);
         }
         let y = Samples::labels(y, &targets, who)?;
@@ -199,7 +181,7 @@ impl CompiledModel {
             )));
         }
         for (output, shape) in self.network.shapes(&self.network.outputs).enumerate() {
-            let checked = self.loss.check_targets(shape, y.floats(output));
+            let checked = self.objective.loss.check_targets(shape, y.floats(output));
             checked.map_err(|why| Error::data(format!("{who}: {why}")))?;
         }
         Ok((x, y))
@@ -235,48 +217,30 @@ impl CompiledModel {
         tallies: &mut Tallies,
     ) -> Result<f64, f64> {
         let n = indices.len();
-        let network = &self.network;
-        let workspace = match &mut self.training {
-            Some(workspace) if workspace.suits(batch_size) => workspace,
-            other => other.insert(TrainingWorkspace::new(network, batch_size)),
+        let shards = match &mut self.shards {
+            Some(shards) if shards.are_for(batch_size) => shards,
+            other => other.insert(Shards::new(&self.network, batch_size)),
         };
-        for i in 0..network.inputs.len() {
-            x.gather(i, indices, workspace.input(i, n));
-        }
         let Model { weights, state, .. } = &mut self.model;
         self.state_before.copy_from_slice(state);
-        workspace.forward(n, weights, state, seed);
+        shards.run(&Batch { x, y, indices, weights, objective: &self.objective, seed }, state);
         let mut total = 0.0;
-        for (i, &output) in network.outputs.iter().enumerate() {
-            let targets = &mut self.targets[i];
-            targets.resize(n * y.size(i), 0.0);
-            y.gather(i, indices, targets);
-            let (outputs, gradient) = workspace.output_and_gradient(i, n);
-            let classes = network.steps[output].shape.last().copied().unwrap_or(1);
-            let loss = self.loss.run(LossPass {
-                n,
-                classes,
-                y: outputs,
-                scores: self.takes_scores[i],
-                targets,
-                dy: Some(gradient),
-            });
-            tallies.add(i, loss, outputs, targets, classes);
+        shards.each_output(n, |i, loss, outputs, targets| {
+            tallies.add(i, loss, outputs, targets, self.objective.classes(i));
             total += loss;
-        }
+        });
         tallies.count(n);
         let loss = total / n as f64;
         if !loss.is_finite() {
             state.copy_from_slice(&self.state_before);
             return Err(loss);
         }
-        workspace.backward(n, weights, &mut self.gradients);
         let mut slots: [&mut [f32]; MOST_SLOTS] = Default::default();
         let count = self.slots.len();
         for (slot, buffer) in slots.iter_mut().zip(&mut self.slots) {
             *slot = buffer;
         }
-        self.optimizer.step(self.iterations, weights, &self.gradients, &mut slots[..count]);
+        self.optimizer.step(self.iterations, weights, shards.gradients(), &mut slots[..count]);
         self.iterations += 1;
         Ok(loss)
     }
@@ -302,18 +266,10 @@ impl CompiledModel {
                 workspace.input(i, n).copy_from_slice(x.range(i, start, n));
             }
             workspace.infer(n, &self.model.weights, &self.model.state);
-            for (i, &output) in network.outputs.iter().enumerate() {
-                let outputs = workspace.output(i, n);
-                let classes = network.steps[output].shape.last().copied().unwrap_or(1);
-                let loss = self.loss.run(LossPass {
-                    n,
-                    classes,
-                    y: outputs,
-                    scores: self.takes_scores[i],
-                    targets: y.range(i, start, n),
-                    dy: None,
-                });
-                tallies.add(i, loss, outputs, y.range(i, start, n), classes);
+            for i in 0..network.outputs.len() {
+                let (outputs, targets) = (workspace.output(i, n), y.range(i, start, n));
+                let loss = self.objective.run(i, n, outputs, targets, None);
+                tallies.add(i, loss, outputs, targets, self.objective.classes(i));
             }
             tallies.count(n);
         }

@@ -4,7 +4,9 @@ mod compiled;
 mod fit;
 mod history;
 mod live_bar;
+mod objective;
 mod progress;
+mod shards;
 mod split;
 mod tallies;
 

@@ -9,7 +9,15 @@ fn run(loss: &dyn Loss, targets: &[f32], y: &ArrayD<f32>, scores: bool) -> (f64,
     let [n, classes] = *y.shape() else { panic!("rows of classes") };
     let mut floats = y.iter().copied().collect::<Vec<_>>();
     let mut dy = vec![f32::NAN; floats.len()];
-    let sum = loss.run(LossPass { n, classes, y: &mut floats, scores, targets, dy: Some(&mut dy) });
+    let sum = loss.run(LossPass {
+        n,
+        classes,
+        y: &mut floats,
+        scores,
+        targets,
+        dy: Some(&mut dy),
+        share: 1.0,
+    });
     (sum / n as f64, dy)
 }
 

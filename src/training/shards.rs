@@ -1,0 +1,138 @@
+//! A training step up to the gradients, on parts of the batch at once.
+
+use rayon::prelude::*;
+
+use super::objective::Objective;
+use crate::arrays::Samples;
+use crate::kernels::buffer::Buffer;
+use crate::kernels::lanes::LANES;
+use crate::kernels::parallel::{CHUNK, Worth, bytes};
+use crate::model::{Network, TrainingWorkspace};
+use crate::random::derive;
+
+/// At most so many parts, since each has gradients of its own that are then added up.
+const MOST_SHARDS: usize = 8;
+
+/// The most weights of which each part keeps gradients of its own: 1 MB, what a core's L2 cache holds.
+/// With more of them one set of gradients is made by all threads together.
+const MOST_WEIGHTS: usize = 256 * 1024;
+
+/// The parts of a batch. Small networks are cut into parts of whole blocks of 16 samples, each of
+/// which goes forward and backward by itself, so that threads meet once a step and not once a layer.
+/// How many parts depends on the batch size alone, so that results do not depend on the threads.
+#[derive(Debug)]
+pub(super) struct Shards {
+    batch_size: usize,
+    /// Samples of a part.
+    size: usize,
+    shards: Vec<Shard>,
+}
+
+/// What one part needs.
+#[derive(Debug)]
+struct Shard {
+    workspace: TrainingWorkspace,
+    gradients: Buffer,
+    /// For each output of the model, the targets, and the sum of the losses.
+    targets: Vec<Vec<f32>>,
+    losses: Vec<f64>,
+}
+
+/// The samples of a step, and what is done with them.
+pub(super) struct Batch<'b, 'x, 'y> {
+    pub(super) x: &'b Samples<'x>,
+    pub(super) y: &'b Samples<'y>,
+    pub(super) indices: &'b [usize],
+    pub(super) weights: &'b [f32],
+    pub(super) objective: &'b Objective,
+    pub(super) seed: u64,
+}
+
+/// How many samples a part of a batch has.
+fn shard_size(network: &Network, batch_size: usize) -> usize {
+    let together = network.trainable_len > MOST_WEIGHTS || !network.is_per_sample();
+    if together {
+        return batch_size;
+    }
+    let blocks = batch_size.div_ceil(LANES);
+    (blocks.div_ceil(MOST_SHARDS) * LANES).min(batch_size)
+}
+
+impl Shards {
+    /// For batches of up to this many samples.
+    pub(super) fn new(network: &Network, batch_size: usize) -> Self {
+        let size = shard_size(network, batch_size);
+        let shard = |_| Shard {
+            workspace: TrainingWorkspace::new(network, size),
+            gradients: Buffer::zeros(network.trainable_len),
+            targets: vec![Vec::new(); network.outputs.len()],
+            losses: vec![0.0; network.outputs.len()],
+        };
+        Self { batch_size, size, shards: (0..batch_size.div_ceil(size)).map(shard).collect() }
+    }
+
+    /// Whether these are the parts for batches of up to so many samples. Results must not depend on
+    /// which sizes came before.
+    pub(super) fn are_for(&self, batch_size: usize) -> bool {
+        self.batch_size == batch_size
+    }
+
+    /// Forward, loss and backward. The parts' gradients are added up in order.
+    pub(super) fn run(&mut self, batch: &Batch<'_, '_, '_>, state: &mut [f32]) {
+        let parts = batch.indices.chunks(self.size);
+        if parts.len() == 1 {
+            return self.shards[0].run(batch, batch.indices, state, batch.seed);
+        }
+        let shards = self.shards[..parts.len()].par_iter_mut();
+        shards.zip(batch.indices.par_chunks(self.size)).enumerate().for_each(
+            |(part, (shard, indices))| {
+                // Networks with a state are not cut into parts.
+                shard.run(batch, indices, &mut [], derive(batch.seed, part as u64));
+            },
+        );
+        let parts = parts.len();
+        let Some((first, others)) = self.shards[..parts].split_first_mut() else { return };
+        let sums = first.gradients.par_chunks_mut(CHUNK).enumerate();
+        sums.worth(bytes(4 * parts * batch.weights.len())).for_each(|(i, sums)| {
+            for other in &*others {
+                let more = &other.gradients[i * CHUNK..][..sums.len()];
+                sums.iter_mut().zip(more).for_each(|(sum, more)| *sum += more);
+            }
+        });
+    }
+
+    /// The gradients to all weights after a run.
+    pub(super) fn gradients(&self) -> &[f32] {
+        &self.shards[0].gradients
+    }
+
+    /// Calls `f` with what came out of a run over `n` samples, part after part: the output's number,
+    /// the sum of the losses, the output and its targets.
+    pub(super) fn each_output(&mut self, n: usize, mut f: impl FnMut(usize, f64, &[f32], &[f32])) {
+        for (shard, start) in self.shards.iter_mut().zip((0..n).step_by(self.size)) {
+            let n = self.size.min(n - start);
+            for (i, (targets, &loss)) in shard.targets.iter().zip(&shard.losses).enumerate() {
+                f(i, loss, shard.workspace.output_and_gradient(i, n).0, targets);
+            }
+        }
+    }
+}
+
+impl Shard {
+    fn run(&mut self, batch: &Batch<'_, '_, '_>, indices: &[usize], state: &mut [f32], seed: u64) {
+        let n = indices.len();
+        let Batch { x, y, weights, objective, .. } = *batch;
+        for i in 0..x.arrays() {
+            x.gather(i, indices, self.workspace.input(i, n));
+        }
+        self.workspace.forward(n, weights, state, seed);
+        for (i, (targets, loss)) in self.targets.iter_mut().zip(&mut self.losses).enumerate() {
+            targets.resize(n * y.size(i), 0.0);
+            y.gather(i, indices, targets);
+            let (output, gradient) = self.workspace.output_and_gradient(i, n);
+            let share = n as f32 / batch.indices.len() as f32;
+            *loss = objective.run(i, n, output, targets, Some((gradient, share)));
+        }
+        self.workspace.backward(n, weights, &mut self.gradients);
+    }
+}
