@@ -68,14 +68,15 @@ fn forward_body<F: Fma>(window: &Window, c: usize, x: &[f32], y: &mut [f32]) {
     sweep(window, c, &mut Forward { x, y });
 }
 
-struct Backward<'a> {
+/// With `TILES`, every cell lies in exactly one window, so that `dx` is written and not added to.
+struct Backward<'a, const TILES: bool> {
     x: &'a [f32],
     y: &'a [f32],
     dy: &'a [f32],
     dx: &'a mut [f32],
 }
 
-impl Pool for Backward<'_> {
+impl<const TILES: bool> Pool for Backward<'_, TILES> {
     #[inline(always)]
     fn window<const B: usize>(&mut self, cells: Cells, o: usize) {
         let y = load::<B>(self.y, o);
@@ -91,8 +92,12 @@ impl Pool for Backward<'_> {
                     owed[i] = if wins { 0.0 } else { owed[i] };
                 }
                 let dx = place::<B>(self.dx, at);
-                for i in 0..B {
-                    dx[i] += won[i];
+                if TILES {
+                    *dx = won;
+                } else {
+                    for i in 0..B {
+                        dx[i] += won[i];
+                    }
                 }
             }
         }
@@ -112,8 +117,12 @@ fn backward_body<F: Fma>(
     dy: &[f32],
     dx: &mut [f32],
 ) {
-    dx.fill(0.0);
-    sweep(window, c, &mut Backward { x, y, dy, dx });
+    if window.tiles() {
+        sweep(window, c, &mut Backward::<true> { x, y, dy, dx });
+    } else {
+        dx.fill(0.0);
+        sweep(window, c, &mut Backward::<false> { x, y, dy, dx });
+    }
 }
 
 #[cfg(test)]

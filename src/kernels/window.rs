@@ -80,6 +80,13 @@ impl Window {
         first.min(end)..end
     }
 
+    /// Whether every cell of the image lies in exactly one window.
+    pub(crate) fn tiles(&self) -> bool {
+        self.strides == self.kernel
+            && self.dilation == [1, 1]
+            && (0..2).all(|axis| self.output[axis] * self.kernel[axis] == self.input[axis])
+    }
+
     /// The image's cell under cell `tap` of the kernel at output `o`; `tap` must be one of `taps`.
     #[inline(always)]
     pub(crate) fn cell(&self, axis: usize, o: usize, tap: usize) -> usize {

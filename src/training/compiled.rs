@@ -11,9 +11,10 @@ use crate::kernels::buffer::Buffer;
 use crate::kernels::parallel::inside_pool;
 use crate::losses::Loss;
 use crate::metrics::{IntoMetrics, Metric};
-use crate::model::{BATCH_SIZE, Model, Network, Summary, Workspace};
+use crate::model::{BATCH_SIZE, Model, Network, Summary};
 use crate::optimizers::{MOST_SLOTS, Optimizer};
 
+use super::evaluation::Evaluation;
 use super::objective::Objective;
 use super::shards::{Batch, Shards};
 use super::tallies::Tallies;
@@ -77,7 +78,7 @@ pub struct CompiledModel {
     state_before: Buffer,
     slots: Vec<Buffer>,
     shards: Option<Shards>,
-    evaluation: Option<Workspace>,
+    evaluation: Option<Evaluation>,
 }
 
 impl Deref for CompiledModel {
@@ -245,7 +246,7 @@ impl CompiledModel {
         Ok(loss)
     }
 
-    /// Inference over a range of samples, batch after batch.
+    /// Loss and metrics of a range of samples.
     pub(super) fn evaluate_samples(
         &mut self,
         x: &Samples<'_>,
@@ -254,24 +255,11 @@ impl CompiledModel {
         batch_size: usize,
         tallies: &mut Tallies,
     ) {
-        let network = &self.network;
-        let capacity = batch_size.min(range.len());
-        let workspace = match &mut self.evaluation {
-            Some(workspace) if workspace.suits(capacity) => workspace,
-            other => other.insert(Workspace::for_inference(network, capacity)),
+        let batch_size = batch_size.min(range.len());
+        let evaluation = match &mut self.evaluation {
+            Some(evaluation) if evaluation.is_for(batch_size) => evaluation,
+            other => other.insert(Evaluation::new(&self.network, batch_size)),
         };
-        for start in range.clone().step_by(batch_size) {
-            let n = batch_size.min(range.end - start);
-            for i in 0..network.inputs.len() {
-                workspace.input(i, n).copy_from_slice(x.range(i, start, n));
-            }
-            workspace.infer(n, &self.model.weights, &self.model.state);
-            for i in 0..network.outputs.len() {
-                let (outputs, targets) = (workspace.output(i, n), y.range(i, start, n));
-                let loss = self.objective.run(i, n, outputs, targets, None);
-                tallies.add(i, loss, outputs, targets, self.objective.classes(i));
-            }
-            tallies.count(n);
-        }
+        evaluation.run(&self.model, &self.objective, x, y, range, tallies);
     }
 }

@@ -1,6 +1,7 @@
 //! Training: a compiled model, `fit` and what it returns.
 
 mod compiled;
+mod evaluation;
 mod fit;
 mod history;
 mod live_bar;

@@ -48,10 +48,14 @@ pub(super) struct Batch<'b, 'x, 'y> {
     pub(super) seed: u64,
 }
 
+/// Whether threads work on samples of their own rather than together on each layer.
+pub(super) fn is_small(network: &Network) -> bool {
+    network.trainable_len <= MOST_WEIGHTS
+}
+
 /// How many samples a part of a batch has.
 fn shard_size(network: &Network, batch_size: usize) -> usize {
-    let together = network.trainable_len > MOST_WEIGHTS || !network.is_per_sample();
-    if together {
+    if !is_small(network) || !network.is_per_sample() {
         return batch_size;
     }
     let blocks = batch_size.div_ceil(LANES);
