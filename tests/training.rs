@@ -59,6 +59,46 @@ fn the_same_bits_on_any_number_of_threads() {
     }
 }
 
+/// Small enough to be trained in parts of the batch, with samples in lanes.
+#[test]
+fn the_same_bits_in_parts_of_a_batch() {
+    let (x, y) = quarters(330);
+    let network = || {
+        let image = Input::new([6, 6, 1]);
+        let left = image.apply(Conv2D::new(3, 3).padding(Same).activation(Relu)).unwrap();
+        let right = image.apply(Conv2D::new(3, 2).padding(Same).activation(Tanh)).unwrap();
+        let class = [left, right]
+            .apply(Concatenate::new())
+            .and_then(|x| x.apply(MaxPool2D::new(3).strides(2)))
+            .and_then(|x| x.apply(Flatten::new()))
+            .and_then(|x| x.apply(Dropout::new(0.25)))
+            .and_then(|x| x.apply(Dense::new(9).activation(Relu)))
+            .and_then(|x| x.apply(Dense::new(4).activation(Softmax)))
+            .unwrap();
+        let model = Model::new(&image, &class).unwrap();
+        model.compile(Adam::new(0.01), SparseCategoricalCrossentropy, [Accuracy])
+    };
+    let run = |threads, batch_size| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| {
+            let mut model = network();
+            let fit = silent().epochs(3).batch_size(batch_size).validation_split(0.2).seed(3);
+            let history = model.fit(&x, &y, fit).unwrap();
+            assert!(history.history["accuracy"].last() > history.history["accuracy"].first());
+            (bits(&model), history, model.predict(&x).unwrap())
+        })
+    };
+    for batch_size in [1, 7, 32, 100, 200] {
+        let alone = run(1, batch_size);
+        for threads in [2, 5] {
+            assert!(
+                run(threads, batch_size) == alone,
+                "batches of {batch_size}, {threads} threads"
+            );
+        }
+    }
+}
+
 #[test]
 fn another_seed_gives_other_bits() {
     let (x, y) = quarters(64);

@@ -158,3 +158,91 @@ impl Conv {
         [x.len() / self.input_len(), self.channels, self.filters]
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernels::lanes::transpose::{from_lanes, to_lanes};
+    use crate::kernels::window::testing::{floats, undilated};
+    use crate::kernels::window::{Padding, Window};
+
+    /// Awkward windows with few channels, and with enough of them for Winograd's way.
+    fn convs() -> impl Iterator<Item = Conv> {
+        let sizes = [[1, 1], [3, 2], [5, 17], [2, 33], [33, 7]];
+        let awkward = sizes.into_iter().flat_map(|[channels, filters]| {
+            let conv = move |window| Conv { window, channels, filters, exact: false };
+            undilated().into_iter().map(conv)
+        });
+        let large = [(3, Padding::Same), (3, Padding::Valid), (5, Padding::Same)];
+        let large = large.into_iter().map(|(kernel, padding)| {
+            let window = Window::new([7, 9], [kernel; 2], [1; 2], [1; 2], padding);
+            Conv { window: window.unwrap(), channels: 40, filters: 33, exact: false }
+        });
+        awkward.chain(large)
+    }
+
+    /// Far above what rounding and Winograd's way do, far below one product gone astray.
+    fn assert_close(got: &[f32], want: &[f32], what: &str, conv: &Conv) {
+        let largest = want.iter().fold(1e-3f32, |largest, w| largest.max(w.abs()));
+        for (got, want) in got.iter().zip(want) {
+            assert!((got - want).abs() <= 2e-5 * largest, "{what} of {conv:?}: {got}, not {want}");
+        }
+    }
+
+    #[test]
+    fn every_way_agrees_with_im2col() {
+        let mut winograd = 0;
+        for conv in convs() {
+            winograd += usize::from(conv.winograd());
+            let n = 3;
+            let x = floats(n * conv.input_len(), 1);
+            let dy = floats(n * conv.output_len(), 2);
+            let w = floats(conv.depth() * conv.filters, 3);
+            let bias = floats(conv.filters, 4);
+
+            let mut want_y = vec![f32::NAN; dy.len()];
+            conv.im2col_forward(&x, &w, &mut want_y);
+            for (y, b) in want_y.iter_mut().zip(bias.iter().cycle()) {
+                *y = (*y + b).max(0.0);
+            }
+            let mut want_dx = vec![f32::NAN; x.len()];
+            conv.im2col_backward_input(&dy, &w, &mut want_dx);
+            let mut want_dw = vec![f32::NAN; w.len()];
+            let mut sums = vec![f32::NAN; conv.im2col_sums_len(n)];
+            conv.im2col_backward_weights(&x, &dy, &mut sums, &mut want_dw);
+            let mut want_db = vec![0.0; conv.filters];
+            dy.iter().enumerate().for_each(|(i, dy)| want_db[i % conv.filters] += dy);
+
+            for layout in [Layout::Rows, Layout::Lanes] {
+                let (mut y, mut dx) = (vec![f32::NAN; dy.len()], vec![f32::NAN; x.len()]);
+                let (mut dw, mut db) = (vec![f32::NAN; w.len()], vec![f32::NAN; conv.filters]);
+                let mut scratch = vec![f32::NAN; conv.scratch_len(layout, n)];
+                let laid_out = |rows: &[f32], size| match layout {
+                    Layout::Rows => rows.to_vec(),
+                    Layout::Lanes => {
+                        let mut block = vec![[f32::NAN; LANES]; size];
+                        to_lanes(rows, &mut block);
+                        block.concat()
+                    }
+                };
+                let (x, dy) = (laid_out(&x, conv.input_len()), laid_out(&dy, conv.output_len()));
+                let (mut laid_y, mut laid_dx) = (vec![f32::NAN; dy.len()], vec![f32::NAN; x.len()]);
+                conv.forward(layout, &x, &w, &bias, true, &mut laid_y);
+                conv.backward_input(layout, &dy, &w, &mut laid_dx);
+                conv.backward_weights(layout, &x, &dy, &mut scratch, [&mut dw, &mut db]);
+                match layout {
+                    Layout::Rows => (y, dx) = (laid_y, laid_dx),
+                    Layout::Lanes => {
+                        from_lanes(laid_y.as_chunks().0, &mut y);
+                        from_lanes(laid_dx.as_chunks().0, &mut dx);
+                    }
+                }
+                assert_close(&y, &want_y, "y", &conv);
+                assert_close(&dx, &want_dx, "dx", &conv);
+                assert_close(&dw, &want_dw, "dw", &conv);
+                assert_close(&db, &want_db, "db", &conv);
+            }
+        }
+        assert!(winograd >= 3, "Winograd's way was taken {winograd} times");
+    }
+}
