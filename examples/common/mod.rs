@@ -35,8 +35,8 @@ pub(crate) struct Options {
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
     /// Threads to train on; all cores if not given
-    #[arg(long, value_name = "N")]
-    threads: Option<usize>,
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    threads: Option<u16>,
     /// Write the result to this file
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -50,7 +50,7 @@ pub(crate) fn run(
 ) -> Result<(), Box<dyn Error>> {
     let options = Options::parse();
     if let Some(threads) = options.threads {
-        rayon::ThreadPoolBuilder::new().num_threads(threads).build_global()?;
+        rayon::ThreadPoolBuilder::new().num_threads(threads.into()).build_global()?;
     }
     let (train, test) = data(&options, expected)?;
 
@@ -96,8 +96,10 @@ pub(crate) fn run(
             "threads": rayon::current_num_threads(),
             "history": history.history,
         });
-        std::fs::write(&path, serde_json::to_string_pretty(&result)? + "\n")
-            .map_err(|error| format!("cannot write {}: {error}", path.display()))?;
+        std::fs::write(&path, serde_json::to_string_pretty(&result)? + "\n").map_err(|error| {
+            let sentence = format!("cannot write {}: {error}", path.display());
+            convnet::Error::new(convnet::ErrorKind::File, sentence)
+        })?;
     }
     Ok(())
 }
