@@ -24,5 +24,7 @@ pub use arrays::{Arrays, Element};
 pub use error::{Error, ErrorKind, Result};
 pub use graph::{Input, Node, Nodes};
 pub use initializers::Initializer;
+#[doc(hidden)]
+pub use kernels::bench;
 pub use model::{Model, Snapshot, Summary};
 pub use shape::Shape;

@@ -3,6 +3,7 @@
 
 pub(crate) mod activation;
 pub(crate) mod average_pool;
+pub mod bench;
 pub(crate) mod buffer;
 pub(crate) mod channels;
 pub(crate) mod conv;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::error::{Error, Result};
 use crate::graph::Node;
-use crate::kernels::lanes::LANES;
+use crate::kernels::lanes::worth_lanes;
 use crate::layers::{FromLanes, Lanes, Layer, Layout, ToLanes, WeightSpec, snake_case};
 use crate::shape::Shape;
 
@@ -41,11 +41,6 @@ pub(crate) struct Step {
     pub(crate) layout: Layout,
     /// Whether it or anything before it learns: whether backward has to come here.
     pub(crate) learns: bool,
-}
-
-/// Whether there are samples enough for blocks of 16: few are faster one by one.
-pub(super) fn worth_lanes(n: usize) -> bool {
-    n > LANES / 2
 }
 
 /// Each weight starts on a cache line.

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use crate::kernels::buffer::Buffer;
+use crate::kernels::lanes::worth_lanes;
 use crate::layers::{Infer, Inputs, Layer, Weights};
 
-use super::network::{Network, Step, worth_lanes};
+use super::network::{Network, Step};
 use super::slots::{Life, share};
 
 /// Space for a forward pass over up to `capacity` samples.

@@ -18,6 +18,7 @@ mod conv;
 mod conv_input;
 mod conv_weights;
 mod dense;
+pub(crate) mod peak;
 pub(crate) mod transpose;
 mod vector;
 
@@ -25,6 +26,11 @@ use super::conv::Conv;
 
 /// Images in a block: the floats of the widest vector.
 pub(crate) const LANES: usize = 16;
+
+/// Whether there are samples enough for blocks of 16: few are faster one by one.
+pub(crate) fn worth_lanes(n: usize) -> bool {
+    n > LANES / 2
+}
 
 /// One number of each image of a block.
 pub(crate) type Lanes = [f32; LANES];
