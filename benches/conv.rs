@@ -51,12 +51,13 @@ fn check(n: usize, case: &Case, [x, w, dy]: &[Vec<f32>; 3], results: &[Vec<f32>;
         Valid => (cells - k) / s + 1,
     });
     let (down, across) = (taps(height, oh, case), taps(width, ow, case));
-    // Which of output, tap and cell a number of the result fixes, and its dimensions.
+    // The dimensions of each result.
     let dims = [[n, oh, ow, f], [n, height, width, c], [k, k, c, f]];
     for (direction, ([_, d1, d2, d3], result)) in dims.into_iter().zip(results).enumerate() {
         let largest = result.iter().fold(0.0_f64, |most, &y| most.max(f64::from(y.abs())));
         for at in (0..result.len()).step_by(result.len().div_ceil(CHECKED)) {
             let [a, b, e, g] = [at / (d1 * d2 * d3), at / (d2 * d3) % d1, at / d3 % d2, at % d3];
+            // Which products belong to the number; `(0, b)`: those of output `b`, 1: of a tap, 2: of a cell.
             let (images, rows, columns, channels, filters) = match direction {
                 0 => (a..a + 1, (0, b), (0, e), 0..c, g..g + 1),
                 1 => (a..a + 1, (2, b), (2, e), g..g + 1, 0..f),
@@ -93,7 +94,7 @@ fn bench(criterion: &mut Criterion, n: usize, case: &Case, table: &mut Vec<(Stri
     let mut group = criterion.benchmark_group(format!("conv/{} ({n})", case.0));
     let (mut convolution, arrays) = convolution(n, case);
     group.throughput(Throughput::Elements(convolution.flops() as u64));
-    group.sampling_mode(SamplingMode::Flat).sample_size(20).nresamples(1000);
+    group.sampling_mode(SamplingMode::Flat).sample_size(20).nresamples(2000);
     group.warm_up_time(Duration::from_millis(200)).measurement_time(Duration::from_millis(1200));
     let mut checked = false;
     let figures = DIRECTIONS.map(|(direction, run)| {
@@ -127,6 +128,7 @@ fn bench(criterion: &mut Criterion, n: usize, case: &Case, table: &mut Vec<(Stri
 fn main() {
     let mut criterion = Criterion::default().configure_from_args();
     let mut table = Vec::new();
+    let before = peak();
     for case in &NETWORKS {
         bench(&mut criterion, 32, case, &mut table);
     }
@@ -137,7 +139,7 @@ fn main() {
     if table.is_empty() {
         return;
     }
-    let (peak, threads) = (peak() / 1e9, rayon::current_num_threads());
+    let (peak, threads) = (peak().max(before) / 1e9, rayon::current_num_threads());
     println!(
         "\nFMA peak of {threads} threads: {peak:.0} GFLOP/s. Medians in GFLOP/s and % of the peak:\n"
     );

@@ -6,13 +6,12 @@ mod networks;
 use std::time::Duration;
 
 use criterion::{Criterion, SamplingMode, Throughput};
-use criterion::{criterion_group, criterion_main};
 use networks::{Case, NETWORKS, compiled, samples};
 
 fn bench(criterion: &mut Criterion, n: usize, case: &Case) {
     let mut group = criterion.benchmark_group("infer");
     group.throughput(Throughput::Elements(n as u64));
-    group.sampling_mode(SamplingMode::Flat).sample_size(10).nresamples(1000);
+    group.sampling_mode(SamplingMode::Flat).sample_size(10).nresamples(2000);
     group.warm_up_time(Duration::from_millis(500)).measurement_time(Duration::from_secs(3));
     let mut ready = None;
     group.bench_function(format!("{} ({n})", case.0), |bencher| {
@@ -30,12 +29,11 @@ fn bench(criterion: &mut Criterion, n: usize, case: &Case) {
     });
 }
 
-fn all(criterion: &mut Criterion) {
+fn main() {
+    let mut criterion = Criterion::default().configure_from_args();
     for case in &NETWORKS {
-        bench(criterion, 1, case);
-        bench(criterion, 32, case);
+        bench(&mut criterion, 1, case);
+        bench(&mut criterion, 32, case);
     }
+    criterion.final_summary();
 }
-
-criterion_group!(benches, all);
-criterion_main!(benches);

@@ -5,7 +5,7 @@ mod networks;
 
 use std::time::{Duration, Instant};
 
-use criterion::{Criterion, SamplingMode, Throughput, criterion_group, criterion_main};
+use criterion::{Criterion, SamplingMode, Throughput};
 use networks::{Case, NETWORKS, compiled, samples};
 
 /// Steps on the same images before the clock runs, after which the loss must have fallen.
@@ -14,7 +14,7 @@ const CHECKED: u64 = 10;
 fn bench(criterion: &mut Criterion, n: usize, case: &Case) {
     let mut group = criterion.benchmark_group("train");
     group.throughput(Throughput::Elements(n as u64));
-    group.sampling_mode(SamplingMode::Flat).sample_size(10).nresamples(1000);
+    group.sampling_mode(SamplingMode::Flat).sample_size(10).nresamples(2000);
     group.warm_up_time(Duration::from_millis(500)).measurement_time(Duration::from_secs(5));
     let mut ready = None;
     group.bench_function(format!("{} ({n})", case.0), |bencher| {
@@ -41,12 +41,11 @@ fn bench(criterion: &mut Criterion, n: usize, case: &Case) {
     });
 }
 
-fn all(criterion: &mut Criterion) {
+fn main() {
+    let mut criterion = Criterion::default().configure_from_args();
     let [lenet5, fashion_cnn, alexnet] = &NETWORKS;
     for (n, case) in [(32, lenet5), (128, lenet5), (32, fashion_cnn), (32, alexnet)] {
-        bench(criterion, n, case);
+        bench(&mut criterion, n, case);
     }
+    criterion.final_summary();
 }
-
-criterion_group!(benches, all);
-criterion_main!(benches);

@@ -17,8 +17,11 @@ pub(crate) const NETWORKS: [Case; 7] = [
     ("alexnet.conv5", [13, 13, 384], 256, 3, 1, Same),
 ];
 
-/// What is computed of a convolution, by the name it has in figures.
-pub(crate) const DIRECTIONS: [(&str, fn(&mut Convolution)); 3] = [
+/// What is computed of a convolution, and the name it has in figures.
+pub(crate) type Direction = (&'static str, fn(&mut Convolution));
+
+/// All that a training step needs.
+pub(crate) const DIRECTIONS: [Direction; 3] = [
     ("forward", Convolution::forward),
     ("backward_input", Convolution::backward_input),
     ("backward_weights", Convolution::backward_weights),
