@@ -1,12 +1,11 @@
 //! The product of two matrices.
 //!
-//! The sum of products behind each float of `C` is taken in the same order however the work is cut:
-//! blocks of [`DEPTH`] products one after another, and the blocks' sums one after another. Serial
-//! and parallel products have the same bits.
+//! The sum of products behind each float of `C` is taken in an order that the shapes alone decide:
+//! blocks of products one after another, and the blocks' sums one after another.
 
 use super::buffer::with_scratch;
-use super::gemm_tile::{DEPTH, Output, Pack, SCRATCH, WIDTH, block};
-use super::parallel::{Nanoseconds, Worth, flops};
+use super::gemm_tile::{AREA, DEPTH, Output, Pack, SCRATCH, WIDTH, block};
+use super::parallel::{CHUNK, Nanoseconds, Worth, bytes, flops};
 use super::simd::{Fma, Level, multiversion};
 use Write::{Add, Overwrite};
 use rayon::prelude::*;
@@ -52,6 +51,17 @@ impl std::fmt::Debug for Matrix<'_> {
     }
 }
 
+/// So few rows or columns, as a small batch has, leave a product bound by how the large matrix is read
+/// or written: whole rows in order are 2 to 3 times as fast as strips of some hundred columns.
+const FEW: usize = 64;
+
+/// Floats of a matrix that do not fit in the 1 MB of a core's L2 cache.
+const LARGE: usize = 256 * 1024;
+
+/// Rows of a large matrix that are read together, whole, where its columns are the left operand's
+/// rows: with 32 times 4096 floats, 512 KB, the rows below can be prefetched into L2.
+const THIN: usize = 32;
+
 /// What becomes of the floats a product is written to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Write {
@@ -65,7 +75,7 @@ pub(crate) fn gemm(level: Level, c: &mut [f32], a: Matrix<'_>, b: Matrix<'_>, wr
     Way::of(a, b).product(level, c, a, b, write);
 }
 
-/// [`gemm`] on as many threads as it is worth, with the same bits.
+/// [`gemm`] on as many threads as it is worth, with the same bits on any number of them.
 pub(crate) fn par_gemm(level: Level, c: &mut [f32], a: Matrix<'_>, b: Matrix<'_>, write: Write) {
     let [m, k, n] = check(c, a, b);
     let way = Way::of(a, b);
@@ -73,9 +83,19 @@ pub(crate) fn par_gemm(level: Level, c: &mut [f32], a: Matrix<'_>, b: Matrix<'_>
     // A 16th of the larger side a piece, but not so little that copying the other operand shows.
     let rows = m.div_ceil(16).next_multiple_of(14).max(56);
     let cols = n.div_ceil(16).next_multiple_of(32).max(64);
+    let by_depth = |c: &mut [f32], depth| {
+        by_depth(c, k, depth, write, work, |c, here| {
+            way.product(level, c, a.block(0..m, here.clone()), b.block(here, 0..n), Overwrite);
+        });
+    };
     if work.is_little() {
         way.product(level, c, a, b, write);
-    } else if m > rows && m >= n {
+    } else if (2..=FEW).contains(&m) && k * n >= LARGE && write == Overwrite {
+        few_rows(level, c, a, b);
+    } else if n <= FEW && m * k >= LARGE && k > m && a.row_stride == 1 && b.col_stride == 1 {
+        // An 8th of the columns of `A` a piece: each has a sum as large as `C`.
+        by_depth(c, k.div_ceil(8).next_multiple_of(way.depth));
+    } else if m > rows && (m >= n || k <= FEW) {
         c.par_chunks_mut(rows * n).enumerate().worth(work).for_each(|(piece, c)| {
             let here = piece * rows..m.min((piece + 1) * rows);
             way.product(level, c, a.block(here, 0..k), b, write);
@@ -85,9 +105,7 @@ pub(crate) fn par_gemm(level: Level, c: &mut [f32], a: Matrix<'_>, b: Matrix<'_>
             way.product(level, c, a, b.block(0..k, here), write);
         });
     } else if k > DEPTH && m > 1 {
-        by_depth(c, k, write, work, |c, here| {
-            way.product(level, c, a.block(0..m, here.clone()), b.block(here, 0..n), Overwrite);
-        });
+        by_depth(c, DEPTH);
     } else {
         way.product(level, c, a, b, write);
     }
@@ -121,57 +139,114 @@ fn by_columns(
             }
             product(piece, here);
         });
-        for (i, row) in c.chunks_exact_mut(n).enumerate() {
+        let pieces = &*pieces;
+        c.par_chunks_exact_mut(n).enumerate().worth(bytes(8 * m * n)).for_each(|(i, row)| {
             for (piece, row) in pieces.chunks(m * cols).zip(row.chunks_mut(cols)) {
                 row.copy_from_slice(&piece[i * row.len()..][..row.len()]);
             }
-        }
+        });
     });
 }
 
-/// Computes the product of each block of [`DEPTH`] in scratch space, then their sum in order.
+/// Computes the product of each `depth` of `k` in scratch space, then their sum in order.
 fn by_depth(
     c: &mut [f32],
     k: usize,
+    depth: usize,
     write: Write,
     work: Nanoseconds,
     product: impl Fn(&mut [f32], Range<usize>) + Sync,
 ) {
-    with_scratch(k.div_ceil(DEPTH) * c.len(), |blocks| {
-        blocks.par_chunks_mut(c.len()).enumerate().worth(work).for_each(|(i, block)| {
-            product(block, i * DEPTH..k.min((i + 1) * DEPTH));
+    let len = c.len();
+    with_scratch(k.div_ceil(depth) * len, |parts| {
+        parts.par_chunks_mut(len).enumerate().worth(work).for_each(|(i, part)| {
+            product(part, i * depth..k.min((i + 1) * depth));
         });
-        for (i, block) in blocks.chunks_exact(c.len()).enumerate() {
-            if i == 0 && write == Overwrite {
-                c.copy_from_slice(block);
-            } else {
-                c.iter_mut().zip(block).for_each(|(c, &sum)| *c += sum);
+        let sums = c.par_chunks_mut(CHUNK).enumerate().worth(bytes(4 * parts.len()));
+        sums.for_each(|(chunk, c)| {
+            for (i, part) in parts.chunks_exact(len).enumerate() {
+                let part = &part[chunk * CHUNK..][..c.len()];
+                if i == 0 && write == Overwrite {
+                    c.copy_from_slice(part);
+                } else {
+                    c.iter_mut().zip(part).for_each(|(c, &sum)| *c += sum);
+                }
+            }
+        });
+    });
+}
+
+/// `C = A · B` as `Cᵀ = Bᵀ · Aᵀ`, where `A` has few rows and is laid out anew: then all rows of `A` are
+/// in one tile, and each float of `B`, which is what there is to read, is read once.
+fn few_rows(level: Level, c: &mut [f32], a: Matrix<'_>, b: Matrix<'_>) {
+    let [m, k, n] = check(c, a, b);
+    with_scratch((k + n) * m, |scratch| {
+        let (a_t, c_t) = scratch.split_at_mut(k * m);
+        transpose(a, a_t);
+        par_gemm(level, c_t, b.t(), Matrix::new(a_t, k, m), Overwrite);
+        transpose(Matrix::new(c_t, n, m), c);
+    });
+}
+
+/// Lays out `Aᵀ` row after row.
+fn transpose(a: Matrix<'_>, to: &mut [f32]) {
+    // 16 by 16 floats at a time: a cache line of each row.
+    let work = bytes(8 * to.len());
+    to.par_chunks_mut(16 * a.rows).enumerate().worth(work).for_each(|(j, to)| {
+        for i in (0..a.rows).step_by(16) {
+            for (j, to) in (16 * j..).zip(to.chunks_exact_mut(a.rows)) {
+                for (i, to) in (i..).zip(to[i..].iter_mut().take(16)) {
+                    *to = a.floats[i * a.row_stride + j * a.col_stride];
+                }
             }
         }
     });
 }
 
 /// How a product is taken: by its shape alone, so that parts of it can be taken the same way.
+#[derive(Clone, Copy, Debug)]
+struct Way {
+    operands: Operands,
+    /// The largest block.
+    depth: usize,
+    width: usize,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Way {
+enum Operands {
     /// One row: the rows of `B` are summed up, no tile would be filled.
     Row,
-    Tiles,
-    /// `Cᵀ = Bᵀ · Aᵀ`, in tiles.
+    AsGiven,
+    /// `Cᵀ = Bᵀ · Aᵀ`.
     Transposed,
 }
 
 impl Way {
     fn of(a: Matrix<'_>, b: Matrix<'_>) -> Self {
-        if b.col_stride == 1 {
-            if a.rows == 1 { Way::Row } else { Way::Tiles }
+        let operands = if b.col_stride == 1 {
+            if a.rows == 1 { Operands::Row } else { Operands::AsGiven }
         } else if a.rows < b.cols || a.col_stride != 1 {
             // A tile reads the rows of its right operand as vectors. Where the columns of B are
             // contiguous, it has to be copied, or, if smaller or the better fit, A.
-            Way::Transposed
+            Operands::Transposed
         } else {
-            Way::Tiles
-        }
+            Operands::AsGiven
+        };
+        let n = match operands {
+            Operands::Transposed => a.rows,
+            _ => b.cols,
+        };
+        let [depth, width] = if n <= FEW && operands == Operands::AsGiven && a.row_stride == 1 {
+            [THIN, FEW]
+        } else if n <= FEW {
+            // All of the right operand, while the left one streams by.
+            [AREA / n.next_multiple_of(FEW / 2).max(1), FEW]
+        } else if a.cols <= FEW {
+            [FEW, AREA / FEW]
+        } else {
+            [DEPTH, WIDTH]
+        };
+        Self { operands, depth, width }
     }
 
     fn product(self, level: Level, c: &mut [f32], a: Matrix<'_>, b: Matrix<'_>, write: Write) {
@@ -182,40 +257,42 @@ impl Way {
         if c.is_empty() || k == 0 {
             return;
         }
-        match self {
-            Way::Row => row(level, c, a, b, write),
-            Way::Tiles => {
-                blocks(level, Output { floats: c, row_stride: n, col_stride: 1 }, a, b, write);
+        match self.operands {
+            Operands::Row => row(level, c, a, b, write),
+            Operands::AsGiven => {
+                let c = Output { floats: c, row_stride: n, col_stride: 1 };
+                self.blocks(level, c, a, b, write);
             }
-            Way::Transposed => {
+            Operands::Transposed => {
                 let c = Output { floats: c, row_stride: 1, col_stride: n };
-                blocks(level, c, b.t(), a.t(), write);
+                self.blocks(level, c, b.t(), a.t(), write);
             }
         }
     }
-}
 
-fn blocks(level: Level, c: Output<'_>, a: Matrix<'_>, b: Matrix<'_>, write: Write) {
-    let [m, k, n] = [a.rows, a.cols, b.cols];
-    let pack = Pack {
-        // Strides of whole 4 KB pages put all rows of a tile in one set of the L1 cache, which
-        // costs more than a copy if the tile's rows are read for several panels of B.
-        a: a.row_stride.max(a.col_stride).is_multiple_of(1024) && n > 64,
-        // Rows of B that are far apart share few sets of the caches and waste the prefetcher.
-        b: b.col_stride != 1 || b.row_stride >= 512,
-    };
-    with_scratch(SCRATCH, |scratch| {
-        for j in (0..n).step_by(WIDTH) {
-            let cols = j..n.min(j + WIDTH);
-            for start in (0..k).step_by(DEPTH) {
-                let depth = start..k.min(start + DEPTH);
-                let write = if start == 0 { write } else { Add };
-                let mut c = Output { floats: &mut c.floats[j * c.col_stride..], ..c };
-                let [a, b] = [a.block(0..m, depth.clone()), b.block(depth, cols.clone())];
-                block(level, &mut c, a, b, write, pack, scratch);
+    fn blocks(self, level: Level, c: Output<'_>, a: Matrix<'_>, b: Matrix<'_>, write: Write) {
+        let [m, k, n] = [a.rows, a.cols, b.cols];
+        let pack = Pack {
+            // Strides of whole 4 KB pages put all rows of a tile in one set of the L1 cache, which
+            // costs more than a copy if the tile's rows are read for several panels of B.
+            a: a.row_stride.max(a.col_stride).is_multiple_of(1024) && n > FEW,
+            // Rows of B that are far apart share few sets of the caches and waste the prefetcher,
+            // which costs more than a copy if they are read for several panels of A.
+            b: b.col_stride != 1 || b.row_stride >= 512,
+        };
+        with_scratch(SCRATCH, |scratch| {
+            for j in (0..n).step_by(self.width) {
+                let cols = j..n.min(j + self.width);
+                for start in (0..k).step_by(self.depth) {
+                    let depth = start..k.min(start + self.depth);
+                    let write = if start == 0 { write } else { Add };
+                    let mut c = Output { floats: &mut c.floats[j * c.col_stride..], ..c };
+                    let [a, b] = [a.block(0..m, depth.clone()), b.block(depth, cols.clone())];
+                    block(level, &mut c, a, b, write, pack, scratch);
+                }
             }
-        }
-    });
+        });
+    }
 }
 
 multiversion! { fn row(c: &mut [f32], a: Matrix<'_>, b: Matrix<'_>, write: Write) = row_body }
@@ -250,99 +327,4 @@ fn row_body<F: Fma>(c: &mut [f32], a: Matrix<'_>, b: Matrix<'_>, write: Write) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::parallel::assert_same_bits;
-    use super::super::simd::level;
-    use super::*;
-
-    /// Multiples of 1/8 between -1 and 1, whose products and short sums are exact.
-    fn floats(len: usize, seed: usize) -> Vec<f32> {
-        (0..len).map(|i| ((i * 7919 + seed * 104_729) % 17) as f32 / 8.0 - 1.0).collect()
-    }
-
-    fn naive(c: &mut [f32], a: Matrix<'_>, b: Matrix<'_>, write: Write) {
-        for i in 0..a.rows {
-            for j in 0..b.cols {
-                let mut sum = if write == Add { c[i * b.cols + j] } else { 0.0 };
-                for k in 0..a.cols {
-                    let a = a.floats[i * a.row_stride + k * a.col_stride];
-                    sum += a * b.floats[k * b.row_stride + j * b.col_stride];
-                }
-                c[i * b.cols + j] = sum;
-            }
-        }
-    }
-
-    /// The part of a larger matrix, whose rows therefore lie apart, or its transpose.
-    fn operand(all: &[f32], rows: usize, cols: usize, transposed: bool) -> Matrix<'_> {
-        let [rows, cols] = if transposed { [cols, rows] } else { [rows, cols] };
-        let all = Matrix::new(&all[..(rows + 2) * (cols + 3)], rows + 2, cols + 3);
-        let part = all.block(1..rows + 1, 2..cols + 2);
-        if transposed { part.t() } else { part }
-    }
-
-    fn compare(m: usize, k: usize, n: usize) {
-        let [a, b] = [floats((m + 5) * (k + 5), 1), floats((k + 5) * (n + 5), 2)];
-        for (at, bt) in [(false, false), (false, true), (true, false), (true, true)] {
-            let [a, b] = [operand(&a, m, k, at), operand(&b, k, n, bt)];
-            for write in [Overwrite, Add] {
-                let mut wanted = floats(m * n, 3);
-                naive(&mut wanted, a, b, write);
-                for level in Level::all() {
-                    for product in [gemm, par_gemm] {
-                        let mut c = floats(m * n, 3);
-                        product(level, &mut c, a, b, write);
-                        assert_eq!(c, wanted, "{level:?} {m}×{k}×{n} {at} {bt} {write:?}");
-                    }
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn equals_the_naive_product_on_edge_sizes() {
-        let sizes = [0, 1, 2, 5, 6, 7, 13, 14, 15, 16, 17, 31, 32, 33, 63, 65];
-        for m in sizes {
-            for n in sizes {
-                for k in [0, 1, 2, 17] {
-                    compare(m, k, n);
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn equals_the_naive_product_on_several_blocks() {
-        let shapes = [(3, 257, 5), (1, 521, 3), (17, 600, 40), (2, 9, 389), (15, 256, 1024)];
-        for (m, k, n) in shapes.into_iter().chain([(127, 31, 70), (70, 31, 127), (40, 1021, 20)]) {
-            compare(m, k, n);
-        }
-        compare(1024, 13, 33); // strides of whole pages
-    }
-
-    #[test]
-    fn threads_do_not_change_the_bits() {
-        // Not exact: sums of thirds depend on their order.
-        let thirds = |len| floats(len, 4).into_iter().map(|x| x / 3.0).collect::<Vec<_>>();
-        let shapes =
-            [(300, 301, 90), (40, 700, 500), (25, 9000, 6), (1, 2000, 900), (33, 300, 700)];
-        for (m, k, n) in shapes {
-            let [a, b] = [thirds(m * k), thirds(k * n)];
-            for (a, b) in [
-                (Matrix::new(&a, m, k), Matrix::new(&b, k, n)),
-                (Matrix::new(&a, m, k), Matrix::new(&b, n, k).t()),
-                (Matrix::new(&a, k, m).t(), Matrix::new(&b, k, n)),
-            ] {
-                for write in [Overwrite, Add] {
-                    let run = |product: fn(Level, &mut [f32], Matrix<'_>, Matrix<'_>, Write)| {
-                        let mut c = thirds(m * n);
-                        product(level(), &mut c, a, b, write);
-                        c
-                    };
-                    assert_same_bits(|| run(par_gemm));
-                    assert!(run(gemm) == run(par_gemm), "{m}×{k}×{n} {write:?}");
-                }
-            }
-        }
-    }
-}
+mod tests;

@@ -12,8 +12,11 @@ use std::ops::Range;
 /// (14 × 256 floats, 14 KB) stays in L1.
 pub(super) const DEPTH: usize = 256;
 
-/// Columns of a block: the packed block of `B`, 256 × 384 floats = 384 KB, stays in L2.
+/// Columns of a block.
 pub(super) const WIDTH: usize = 384;
+
+/// Floats of a block of `B`, whatever its depth and width: 384 KB, which stay in L2.
+pub(super) const AREA: usize = DEPTH * WIDTH;
 
 /// The tallest and the widest tile of any level.
 const MOST_ROWS: usize = 14;
@@ -23,7 +26,7 @@ const MOST_COLS: usize = 32;
 const PACKED_ROW: usize = DEPTH + 16;
 
 /// Floats of scratch space that [`block`] needs: a panel of `A`, a tile of `C`, a block of `B`.
-pub(super) const SCRATCH: usize = PACKED_A + TILE + DEPTH * (WIDTH + MOST_COLS);
+pub(super) const SCRATCH: usize = PACKED_A + TILE + AREA + DEPTH * MOST_COLS;
 const PACKED_A: usize = MOST_ROWS * PACKED_ROW;
 const TILE: usize = MOST_ROWS * MOST_COLS;
 
@@ -54,8 +57,8 @@ impl Pack {
     }
 }
 
-/// `C (+)= A · B` for a block: `A` is `(m, k)`, `B` is `(k, n)`, `k` at most [`DEPTH`], `n` at most
-/// [`WIDTH`].
+/// `C (+)= A · B` for a block: `A` is `(m, k)`, `B` is `(k, n)` of at most [`AREA`] floats, and `k` is
+/// at most [`DEPTH`] where `A` is packed.
 #[allow(unsafe_code)]
 pub(super) fn block(
     level: Level,
@@ -66,7 +69,8 @@ pub(super) fn block(
     pack: Pack,
     scratch: &mut [f32],
 ) {
-    assert!(a.cols == b.rows && a.cols <= DEPTH && b.cols <= WIDTH, "{a:?} · {b:?}");
+    assert!(a.cols == b.rows && b.rows * b.cols <= AREA, "{a:?} · {b:?}");
+    assert!(a.cols <= DEPTH || !pack.a, "packing {a:?}");
     let (packed_a, scratch) = scratch.split_at_mut(PACKED_A);
     let (tile, packed_b) = scratch.split_at_mut(TILE);
     let mut job = Job { c, a, b, write, pack, packed_a, tile, packed_b };
@@ -260,6 +264,9 @@ fn tile<F: Fma, const K_MAJOR: bool, const R: usize, const N: usize>(
     for k in 0..depth {
         // SAFETY: `k <= last`, so that the row ends within the length asserted above.
         let row = unsafe { b.get_unchecked(k * b_stride..k * b_stride + N) };
+        if K_MAJOR {
+            prefetch(a, (k + depth) * a_stride);
+        }
         for (i, sums) in sums.iter_mut().enumerate() {
             let at = if K_MAJOR { k * a_stride + i } else { i * a_stride + k };
             // SAFETY: `k <= last` and `i <= other`, so that `at` is within the length asserted above.
@@ -274,6 +281,23 @@ fn tile<F: Fma, const K_MAJOR: bool, const R: usize, const N: usize>(
         }
     }
     sums
+}
+
+/// Asks for the cache line of `floats[at]`, which may lie beyond their end: a column of the block
+/// below. Rows of a large matrix are too many at a time for the processor to guess it.
+#[inline(always)]
+#[allow(unsafe_code)]
+fn prefetch(floats: &[f32], at: usize) {
+    #[cfg(target_arch = "x86_64")]
+    {
+        use std::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
+
+        let line = floats.as_ptr().wrapping_add(at).cast();
+        // SAFETY: a hint, which reads nothing and faults nowhere; all of x86-64 has it.
+        unsafe { _mm_prefetch::<_MM_HINT_T1>(line) };
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = (floats, at);
 }
 
 impl Output<'_> {

@@ -23,16 +23,16 @@ pub(crate) fn normalise(
     });
 }
 
-/// `dx = γ·inv_std/N · (N·dy - Σdy - x̂·Σdy·x̂)` in place of `dy`, where `x̂ = (x - mean)·inv_std` and
+/// `dx = γ·inv_std/N · (N·dy - Σdy - x̂·Σdy·x̂)`, where `x̂ = (x - mean)·inv_std` and
 /// `sums` are `Σdy` and `Σdy·x̂` over the `N` rows.
 pub(crate) fn normalise_backward(
     level: Level,
-    dy: &mut [f32],
-    x: &[f32],
+    dx: &mut [f32],
+    [dy, x]: [&[f32]; 2],
     [mean, inv_std, gamma]: [&[f32]; 3],
     sums: [&[f32]; 2],
 ) {
-    assert_eq!(dy.len(), x.len(), "floats of dy and x");
+    assert_eq!([dy.len(), x.len()], [dx.len(); 2], "floats of dy, x and dx");
     let c = mean.len();
     let [piece, work] = [piece(x.len(), c), 12 * x.len()];
     let rows = (x.len() / c) as f32;
@@ -45,14 +45,17 @@ pub(crate) fn normalise_backward(
             constant[j] = -of_dy[j] * sums[0][j] / rows;
         }
         widened([mean, of_dy, of_x, constant], |params| {
-            let pieces = dy.par_chunks_mut(piece).zip(x.par_chunks(piece));
-            pieces.worth(bytes(work)).for_each(|(dy, x)| backward(level, dy, x, params));
+            let pieces =
+                dx.par_chunks_mut(piece).zip(dy.par_chunks(piece).zip(x.par_chunks(piece)));
+            pieces.worth(bytes(work)).for_each(|(dx, (dy, x))| backward(level, dx, dy, x, params));
         });
     });
 }
 
 multiversion! { fn forward(y: &mut [f32], x: &[f32], params: [&[f32]; 3]) = forward_body }
-multiversion! { fn backward(dy: &mut [f32], x: &[f32], params: [&[f32]; 4]) = backward_body }
+multiversion! {
+    fn backward(dx: &mut [f32], dy: &[f32], x: &[f32], params: [&[f32]; 4]) = backward_body
+}
 
 #[inline(always)]
 fn forward_body<F: Fma>(y: &mut [f32], x: &[f32], [mean, scale, offset]: [&[f32]; 3]) {
@@ -66,13 +69,14 @@ fn forward_body<F: Fma>(y: &mut [f32], x: &[f32], [mean, scale, offset]: [&[f32]
 }
 
 #[inline(always)]
-fn backward_body<F: Fma>(dy: &mut [f32], x: &[f32], params: [&[f32]; 4]) {
+fn backward_body<F: Fma>(dx: &mut [f32], dy: &[f32], x: &[f32], params: [&[f32]; 4]) {
     let [mean, of_dy, of_x, constant] = params;
     let wide = mean.len();
-    for (dy, x) in dy.chunks_mut(wide).zip(x.chunks(wide)) {
+    for (dx, (dy, x)) in dx.chunks_mut(wide).zip(dy.chunks(wide).zip(x.chunks(wide))) {
         let params = mean.iter().zip(of_dy).zip(of_x.iter().zip(constant));
-        for ((dy, &x), ((&mean, &a), (&b, &constant))) in dy.iter_mut().zip(x).zip(params) {
-            *dy = F::fma(*dy, a, F::fma(x - mean, b, constant));
+        let floats = dx.iter_mut().zip(dy.iter().zip(x));
+        for ((dx, (&dy, &x)), ((&mean, &a), (&b, &constant))) in floats.zip(params) {
+            *dx = F::fma(dy, a, F::fma(x - mean, b, constant));
         }
     }
 }
@@ -98,8 +102,8 @@ mod tests {
         let mut y = vec![0.0; x.len()];
         normalise(level, &mut y, x, [&mean, &scale, beta]);
         gradient_sums(level, [dy, x], [&mean, &inv_std], [&mut dbeta, &mut dgamma]);
-        let mut dx = dy.to_vec();
-        normalise_backward(level, &mut dx, x, [&mean, &inv_std, gamma], [&dbeta, &dgamma]);
+        let mut dx = vec![0.0; x.len()];
+        normalise_backward(level, &mut dx, [dy, x], [&mean, &inv_std, gamma], [&dbeta, &dgamma]);
         [y, dx].concat()
     }
 

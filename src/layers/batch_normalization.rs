@@ -147,8 +147,7 @@ impl Layer for BatchNormalization {
         let (dgamma, dbeta) = pass.dw.pair();
         gradient_sums(level(), [pass.dy, x], [mean, inv_std], [dbeta, dgamma]);
         let Some(dx) = pass.dx.get(0) else { return };
-        normalise_backward(level(), pass.dy, x, [mean, inv_std, gamma], [dbeta, dgamma]);
-        dx.copy_from_slice(pass.dy);
+        normalise_backward(level(), dx, [pass.dy, x], [mean, inv_std, gamma], [dbeta, dgamma]);
     }
 }
 

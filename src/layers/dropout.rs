@@ -90,8 +90,12 @@ impl Layer for Dropout {
 
     fn backward(&self, mut pass: Backward<'_>) {
         if let Some(dx) = pass.dx.get(0) {
-            let gradients = dx.iter_mut().zip(&*pass.dy).zip(&*pass.saved);
-            gradients.for_each(|((dx, dy), factor)| *dx = dy * factor);
+            let (dy, factors) = (pass.dy.par_chunks(PIECE), pass.saved.par_chunks(PIECE));
+            let pieces = dx.par_chunks_mut(PIECE).zip(dy.zip(factors));
+            pieces.worth(bytes(12 * pass.dy.len())).for_each(|(dx, (dy, factors))| {
+                let gradients = dx.iter_mut().zip(dy).zip(factors);
+                gradients.for_each(|((dx, dy), factor)| *dx = dy * factor);
+            });
         }
     }
 }

@@ -1,0 +1,95 @@
+use super::super::parallel::assert_same_bits;
+use super::super::simd::level;
+use super::*;
+
+/// Multiples of 1/8 between -1 and 1, whose products and short sums are exact.
+fn floats(len: usize, seed: usize) -> Vec<f32> {
+    (0..len).map(|i| ((i * 7919 + seed * 104_729) % 17) as f32 / 8.0 - 1.0).collect()
+}
+
+fn naive(c: &mut [f32], a: Matrix<'_>, b: Matrix<'_>, write: Write) {
+    for i in 0..a.rows {
+        for j in 0..b.cols {
+            let mut sum = if write == Add { c[i * b.cols + j] } else { 0.0 };
+            for k in 0..a.cols {
+                let a = a.floats[i * a.row_stride + k * a.col_stride];
+                sum += a * b.floats[k * b.row_stride + j * b.col_stride];
+            }
+            c[i * b.cols + j] = sum;
+        }
+    }
+}
+
+/// The part of a larger matrix, whose rows therefore lie apart, or its transpose.
+fn operand(all: &[f32], rows: usize, cols: usize, transposed: bool) -> Matrix<'_> {
+    let [rows, cols] = if transposed { [cols, rows] } else { [rows, cols] };
+    let all = Matrix::new(&all[..(rows + 2) * (cols + 3)], rows + 2, cols + 3);
+    let part = all.block(1..rows + 1, 2..cols + 2);
+    if transposed { part.t() } else { part }
+}
+
+fn compare(m: usize, k: usize, n: usize) {
+    let [a, b] = [floats((m + 5) * (k + 5), 1), floats((k + 5) * (n + 5), 2)];
+    for (at, bt) in [(false, false), (false, true), (true, false), (true, true)] {
+        let [a, b] = [operand(&a, m, k, at), operand(&b, k, n, bt)];
+        for write in [Overwrite, Add] {
+            let mut wanted = floats(m * n, 3);
+            naive(&mut wanted, a, b, write);
+            for level in Level::all() {
+                for product in [gemm, par_gemm] {
+                    let mut c = floats(m * n, 3);
+                    product(level, &mut c, a, b, write);
+                    assert_eq!(c, wanted, "{level:?} {m}×{k}×{n} {at} {bt} {write:?}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn equals_the_naive_product_on_edge_sizes() {
+    let sizes = [0, 1, 2, 5, 6, 7, 13, 14, 15, 16, 17, 31, 32, 33, 63, 65];
+    for m in sizes {
+        for n in sizes {
+            for k in [0, 1, 2, 17] {
+                compare(m, k, n);
+            }
+        }
+    }
+}
+
+#[test]
+fn equals_the_naive_product_on_several_blocks() {
+    let shapes = [(3, 257, 5), (1, 521, 3), (17, 600, 40), (2, 9, 389), (15, 256, 1024)];
+    for (m, k, n) in shapes.into_iter().chain([(127, 31, 70), (70, 31, 127), (40, 1021, 20)]) {
+        compare(m, k, n);
+    }
+    compare(1024, 13, 33); // strides of whole pages
+    for (m, k, n) in [(2, 700, 400), (33, 401, 701), (64, 257, 1024)] {
+        compare(m, k, n); // few rows, and a large right operand
+    }
+}
+
+#[test]
+fn threads_do_not_change_the_bits() {
+    // Not exact: sums of thirds depend on their order.
+    let thirds = |len| floats(len, 4).into_iter().map(|x| x / 3.0).collect::<Vec<_>>();
+    let shapes = [(300, 301, 90), (40, 700, 500), (25, 9000, 6), (1, 2000, 900), (33, 300, 900)];
+    for (m, k, n) in shapes {
+        let [a, b] = [thirds(m * k), thirds(k * n)];
+        for (a, b) in [
+            (Matrix::new(&a, m, k), Matrix::new(&b, k, n)),
+            (Matrix::new(&a, m, k), Matrix::new(&b, n, k).t()),
+            (Matrix::new(&a, k, m).t(), Matrix::new(&b, k, n)),
+        ] {
+            for write in [Overwrite, Add] {
+                let run = |product: fn(Level, &mut [f32], Matrix<'_>, Matrix<'_>, Write)| {
+                    let mut c = thirds(m * n);
+                    product(level(), &mut c, a, b, write);
+                    c
+                };
+                assert_same_bits(|| run(par_gemm));
+            }
+        }
+    }
+}
