@@ -28,3 +28,8 @@ pub use initializers::Initializer;
 pub use kernels::bench;
 pub use model::{Model, Snapshot, Summary};
 pub use shape::Shape;
+
+/// The README's program is compiled with the tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
