@@ -6,7 +6,6 @@ pub mod datasets;
 mod error;
 mod graph;
 mod initializers;
-#[allow(dead_code)]
 mod kernels;
 pub mod layers;
 pub mod losses;

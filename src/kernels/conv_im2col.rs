@@ -1,11 +1,14 @@
-//! Convolution as im2col and matrix products: any kernel, stride, dilation and padding.
+//! Convolution as im2col and matrix products: any kernel, stride, dilation and padding. Input gradients
+//! of strided convolutions run this way; the rest is what the tests compare the other ways with.
 
 use rayon::prelude::*;
 
 use super::buffer::with_scratch;
 use super::conv::Conv;
 use super::gemm::{Matrix, Write, gemm};
-use super::im2col::{col2im, im2col};
+use super::im2col::col2im;
+#[cfg(test)]
+use super::im2col::im2col;
 use super::parallel::{Worth, flops};
 use super::simd::level;
 
@@ -15,6 +18,7 @@ const TILE: usize = 128 * 1024;
 
 /// Images whose gradients to the kernel are summed up before they are added to those of others:
 /// enough to split a batch of 32 over eight cores, and to keep the sums few.
+#[cfg(test)]
 const IMAGES_PER_SUM: usize = 4;
 
 impl Conv {
@@ -23,6 +27,7 @@ impl Conv {
     }
 
     /// Floats of scratch that `im2col_backward_weights` works in.
+    #[cfg(test)]
     pub(super) fn im2col_sums_len(&self, n: usize) -> usize {
         n.div_ceil(IMAGES_PER_SUM) * self.depth() * self.filters
     }
@@ -41,6 +46,7 @@ impl Conv {
     }
 
     /// `x (n, h, w, c)`, `w (kh·kw·c, f)`, `y (n, oh, ow, f)`; `y` is overwritten.
+    #[cfg(test)]
     pub(super) fn im2col_forward(&self, x: &[f32], w: &[f32], y: &mut [f32]) {
         let [depth, f] = [self.depth(), self.filters];
         let image = self.pixels() * f;
@@ -81,6 +87,7 @@ impl Conv {
 
     /// `x (n, h, w, c)`, `dy (n, oh, ow, f)`, `dw (kh·kw·c, f)`; `dw` is overwritten. Sums over
     /// groups of images go to `sums`, then together in order.
+    #[cfg(test)]
     pub(super) fn im2col_backward_weights(
         &self,
         x: &[f32],

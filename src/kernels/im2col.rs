@@ -7,6 +7,7 @@ use std::ops::Range;
 /// `(kh·kw·c, f)` is those rows of the convolution. Cells off the image are 0.
 ///
 /// `x (h, w, c)`, `columns (rows·ow, kh·kw·c)`.
+#[cfg(test)]
 pub(crate) fn im2col(
     window: &Window,
     c: usize,
@@ -51,6 +52,7 @@ fn check(window: &Window, c: usize, image: &[f32], rows: &Range<usize>, columns:
 }
 
 /// Whether some window reaches over the border: the first one before it or the last one behind it.
+#[cfg(test)]
 fn clipped(window: &Window, axis: usize) -> bool {
     window.taps(axis, 0).start > 0
         || window.taps(axis, window.output[axis] - 1).end < window.kernel[axis]
