@@ -23,5 +23,6 @@ pub(crate) mod reductions;
 pub(crate) mod simd;
 pub(crate) mod softmax;
 pub(crate) mod update;
+mod vector;
 pub(crate) mod window;
 mod winograd;

@@ -5,11 +5,11 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use super::rows::{Rows, Source};
-use super::vector::Vector;
 use super::{Conv, by_size, panels, pieces, widest_panel};
 use crate::kernels::buffer::with_scratch;
 use crate::kernels::parallel::{Worth, bytes, flops};
 use crate::kernels::simd::Level;
+use crate::kernels::vector::{Vector, with_vectors};
 
 /// Output pixels whose `dy` is packed at a time: 16 KB of 32 filters, half the smallest L1 cache.
 const BAND: usize = 128;
@@ -107,9 +107,14 @@ struct Tile {
     rows: usize,
 }
 
+with_vectors! {
+    fn add_products(gradient: &Gradient, band: &Band<'_>, used: usize, slab: &mut [f32]) =
+        Gradient::add_products::<V>
+}
+
 impl Gradient {
     fn new(level: Level, conv: &Conv, n: usize) -> Self {
-        let panels = panels(level, conv.filters).count();
+        let panels = panels(widest_panel(level), conv.filters).count();
         let [oh, ow] = conv.window.output;
         let bands = oh.div_ceil((BAND / ow).max(1));
         let work = n * conv.output_len() * conv.depth();
@@ -146,39 +151,20 @@ impl Gradient {
             }
             db.iter_mut().zip(&sums).for_each(|(db, sum)| *db += sum);
             self.source.with_rows(x, oy.clone(), |x| {
-                self.add_products(&Band { oy, x: &x, dy: packed }, used, slab);
+                add_products(self.level, self, &Band { oy, x: &x, dy: packed }, used, slab);
             });
         });
     }
 
-    #[allow(unsafe_code)]
-    fn add_products(&self, band: &Band, used: usize, slab: &mut [f32]) {
-        #[cfg(target_arch = "x86_64")]
-        {
-            use std::arch::x86_64::{__m256, __m512};
-
-            #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
-            fn avx512(gradient: &Gradient, band: &Band, used: usize, slab: &mut [f32]) {
-                if used > 16 {
-                    gradient.tiles_14::<__m512, 2>(band, slab);
-                } else {
-                    gradient.tiles_14::<__m512, 1>(band, slab);
-                }
-            }
-            #[target_feature(enable = "avx2,fma")]
-            fn avx2(gradient: &Gradient, band: &Band, slab: &mut [f32]) {
-                gradient.tiles_6::<__m256>(band, slab);
-            }
-            match self.level {
-                // SAFETY: a level above `Plain` is only made where detection found its features.
-                Level::Avx512 => return unsafe { avx512(self, band, used, slab) },
-                // SAFETY: as above.
-                Level::Avx2 => return unsafe { avx2(self, band, slab) },
-                Level::Plain => {}
-            }
+    #[inline(always)]
+    fn add_products<V: Vector>(&self, band: &Band, used: usize, slab: &mut [f32]) {
+        if V::LANES < 16 {
+            self.tiles_6::<V>(band, slab);
+        } else if used > V::LANES {
+            self.tiles_14::<V, 2>(band, slab);
+        } else {
+            self.tiles_14::<V, 1>(band, slab);
         }
-        let _ = used;
-        self.tiles_6::<[f32; 4]>(band, slab);
     }
 
     /// Tiles of up to 14 rows of the weights by `N` vectors: 28 of 32 registers.

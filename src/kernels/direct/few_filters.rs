@@ -7,10 +7,10 @@
 use std::ops::Range;
 
 use super::forward::Product;
-use super::vector::Vector;
 use super::{by_size, pieces};
 use crate::kernels::buffer::with_scratch;
 use crate::kernels::simd::Level;
+use crate::kernels::vector::{Vector, with_vectors};
 
 /// Most filters for which lanes are pixels. On AVX-512, 8 filters in 16 lanes are as fast for images
 /// of 7×7, and slower for larger ones, by a factor of 1.7 at 28×28. Must fit in one panel.
@@ -24,9 +24,13 @@ struct Planes<'a> {
     rows: usize,
 }
 
+with_vectors! {
+    fn lanes_of_pixels(product: &Product<'_>, x: &Planes<'_>, y: &mut [f32]) =
+        Product::lanes_of_pixels::<V>
+}
+
 impl Product<'_> {
     /// Rows `oy` of the product over an image `(h, w, c)`; windows must be one cell apart.
-    #[allow(unsafe_code)]
     pub(super) fn few_filters(&self, level: Level, image: &[f32], oy: Range<usize>, y: &mut [f32]) {
         let (source, rows) = (&self.source, oy.len());
         let height = rows + source.reach()[0];
@@ -35,34 +39,23 @@ impl Product<'_> {
         with_scratch(source.channels * plane + 64, |floats| {
             source.copy_to_planes(image, oy.start, height, floats);
             let x = &Planes { floats, pitch: [plane, width], rows };
-            #[cfg(target_arch = "x86_64")]
-            {
-                use std::arch::x86_64::{__m256, __m512};
-
-                #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
-                fn avx512(product: &Product, x: &Planes, y: &mut [f32]) {
-                    product.lanes_of_pixels::<__m512, 4>(x, y);
-                }
-                #[target_feature(enable = "avx2,fma")]
-                fn avx2(product: &Product, x: &Planes, y: &mut [f32]) {
-                    product.lanes_of_pixels::<__m256, 2>(x, y);
-                }
-                match level {
-                    // SAFETY: a level above `Plain` is only made where detection found its features.
-                    Level::Avx512 => return unsafe { avx512(self, x, y) },
-                    // SAFETY: as above.
-                    Level::Avx2 => return unsafe { avx2(self, x, y) },
-                    Level::Plain => {}
-                }
-            }
-            self.lanes_of_pixels::<[f32; 4], 2>(x, y);
+            lanes_of_pixels(level, self, x, y);
         });
+    }
+
+    #[inline(always)]
+    fn lanes_of_pixels<V: Vector>(&self, x: &Planes<'_>, y: &mut [f32]) {
+        if V::LANES < 16 {
+            self.tiles_of_pixels::<V, 2>(x, y);
+        } else {
+            self.tiles_of_pixels::<V, 4>(x, y);
+        }
     }
 
     /// Tiles of up to 6 filters by `N` vectors of pixels: with 4 vectors 24 of 32 registers, with 2
     /// 12 of 16.
     #[inline(always)]
-    fn lanes_of_pixels<V: Vector, const N: usize>(&self, x: &Planes, y: &mut [f32]) {
+    fn tiles_of_pixels<V: Vector, const N: usize>(&self, x: &Planes, y: &mut [f32]) {
         let [_, width] = x.pitch;
         let windows = (x.rows - 1) * width + self.output[1];
         for start in (0..windows).step_by(N * V::LANES) {

@@ -7,10 +7,10 @@ use rayon::prelude::*;
 use super::few_filters::FEW;
 use super::pack::{packed_backward_len, packed_forward_len};
 use super::rows::{Rows, Source};
-use super::vector::Vector;
 use super::{Conv, by_size, panels, pieces};
 use crate::kernels::parallel::{Worth, flops};
 use crate::kernels::simd::Level;
+use crate::kernels::vector::{Vector, with_vectors};
 
 /// Multiply-adds in a band, if the image has as many: some 20 µs, several times what a task costs.
 const TASK: usize = 1 << 20;
@@ -74,6 +74,11 @@ pub(super) struct Product<'a> {
     pub(super) relu: bool,
 }
 
+with_vectors! {
+    fn band(product: &Product<'_>, x: &Rows<'_>, oy: Range<usize>, y: &mut [f32]) =
+        Product::panels::<V>
+}
+
 impl Product<'_> {
     /// A task is a band of output rows of one image, or several images if they are small.
     fn run(&self, level: Level, x: &[f32], y: &mut [f32]) {
@@ -94,44 +99,22 @@ impl Product<'_> {
                 if few {
                     self.few_filters(level, x, oy, y);
                 } else {
-                    self.source.with_rows(x, oy.clone(), |x| self.band(level, &x, oy, y));
+                    self.source.with_rows(x, oy.clone(), |x| band(level, self, &x, oy, y));
                 }
             });
         });
     }
 
-    #[allow(unsafe_code)]
-    fn band(&self, level: Level, x: &Rows, oy: Range<usize>, y: &mut [f32]) {
-        #[cfg(target_arch = "x86_64")]
-        {
-            use std::arch::x86_64::{__m256, __m512};
-
-            #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
-            fn avx512(product: &Product, x: &Rows, oy: Range<usize>, y: &mut [f32]) {
-                for (first, width) in panels(Level::Avx512, product.filters) {
-                    if width == 32 {
-                        product.panel_14::<__m512, 2>(x, oy.clone(), first, y);
-                    } else {
-                        product.panel_14::<__m512, 1>(x, oy.clone(), first, y);
-                    }
-                }
+    #[inline(always)]
+    fn panels<V: Vector>(&self, x: &Rows, oy: Range<usize>, y: &mut [f32]) {
+        for (first, width) in panels(2 * V::LANES, self.filters) {
+            if V::LANES < 16 {
+                self.panel_6::<V>(x, oy.clone(), first, y);
+            } else if width == 2 * V::LANES {
+                self.panel_14::<V, 2>(x, oy.clone(), first, y);
+            } else {
+                self.panel_14::<V, 1>(x, oy.clone(), first, y);
             }
-            #[target_feature(enable = "avx2,fma")]
-            fn avx2(product: &Product, x: &Rows, oy: Range<usize>, y: &mut [f32]) {
-                for (first, _) in panels(Level::Avx2, product.filters) {
-                    product.panel_6::<__m256>(x, oy.clone(), first, y);
-                }
-            }
-            match level {
-                // SAFETY: a level above `Plain` is only made where detection found its features.
-                Level::Avx512 => return unsafe { avx512(self, x, oy, y) },
-                // SAFETY: as above.
-                Level::Avx2 => return unsafe { avx2(self, x, oy, y) },
-                Level::Plain => {}
-            }
-        }
-        for (first, _) in panels(level, self.filters) {
-            self.panel_6::<[f32; 4]>(x, oy.clone(), first, y);
         }
     }
 

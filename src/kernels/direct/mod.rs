@@ -12,17 +12,15 @@ pub(super) mod pack;
 mod rows;
 #[cfg(test)]
 mod tests;
-mod vector;
 
 use super::conv::Conv;
 use super::simd::Level;
 
 /// The filters are cut into panels, `(first filter, width)`, as wide as the register tiles: two
 /// vectors, or one on AVX-512 where that is enough for the filters that are left.
-fn panels(level: Level, filters: usize) -> impl Iterator<Item = (usize, usize)> {
-    let widest = widest_panel(level);
+fn panels(widest: usize, filters: usize) -> impl Iterator<Item = (usize, usize)> {
     (0..filters).step_by(widest).map(move |first| {
-        let fits_half = level == Level::Avx512 && filters - first <= widest / 2;
+        let fits_half = widest == 32 && filters - first <= widest / 2;
         (first, if fits_half { widest / 2 } else { widest })
     })
 }
@@ -37,7 +35,7 @@ fn widest_panel(level: Level) -> usize {
 
 /// The filters and the empty lanes of the last panel.
 fn padded_filters(level: Level, filters: usize) -> usize {
-    panels(level, filters).last().map_or(0, |(first, width)| first + width)
+    panels(widest_panel(level), filters).last().map_or(0, |(first, width)| first + width)
 }
 
 /// Cuts `len` into the fewest pieces of at most `most`, as equal as can be: `(start, length)` each.

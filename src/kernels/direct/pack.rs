@@ -1,6 +1,6 @@
 //! Weights in the order in which the register tiles read them.
 
-use super::{Conv, padded_filters, panels};
+use super::{Conv, padded_filters, panels, widest_panel};
 use crate::kernels::simd::Level;
 
 /// Floats of the packed weights that [`forward`](super::forward::forward) takes.
@@ -13,7 +13,7 @@ pub(crate) fn pack_forward(level: Level, conv: &Conv, w: &[f32], packed: &mut [f
     let (depth, f) = (conv.depth(), conv.filters);
     assert_eq!(w.len(), depth * f);
     assert_eq!(packed.len(), packed_forward_len(level, conv));
-    for (first, width) in panels(level, f) {
+    for (first, width) in panels(widest_panel(level), f) {
         let used = width.min(f - first);
         let panel = &mut packed[depth * first..][..depth * width];
         for (k, lanes) in panel.chunks_exact_mut(width).enumerate() {
@@ -36,7 +36,7 @@ pub(crate) fn pack_backward(level: Level, conv: &Conv, w: &[f32], packed: &mut [
     let (c, f) = (conv.channels, conv.filters);
     assert_eq!(w.len(), kh * kw * c * f);
     assert_eq!(packed.len(), packed_backward_len(level, conv));
-    for (first, width) in panels(level, c) {
+    for (first, width) in panels(widest_panel(level), c) {
         let used = width.min(c - first);
         let panel = &mut packed[kh * kw * f * first..][..kh * kw * f * width];
         for (tap, taps) in panel.chunks_exact_mut(f * width).enumerate() {

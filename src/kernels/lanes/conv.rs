@@ -1,7 +1,7 @@
 //! Convolution with images in lanes.
 
-use super::vector::{Vector, with_vectors};
 use super::{Conv, Lanes, TILE, sized_tile, tiles};
+use crate::kernels::vector::{Vector, with_vectors};
 
 with_vectors! {
     /// `y = x * w + bias` for one block, and 0 where that is negative if `relu`.
@@ -14,7 +14,7 @@ with_vectors! {
         bias: Option<&[f32]>,
         relu: bool,
         y: &mut [Lanes],
-    ) = forward_body
+    ) = forward_body::<V, P>
 }
 
 #[inline(always)]

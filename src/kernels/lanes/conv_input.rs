@@ -1,7 +1,7 @@
 //! The gradient of a convolution's input, with images in lanes.
 
-use super::vector::{Vector, with_vectors};
 use super::{Conv, Lanes, TILE, sized_tile, tiles};
+use crate::kernels::vector::{Vector, with_vectors};
 use std::ops::Range;
 
 with_vectors! {
@@ -10,7 +10,7 @@ with_vectors! {
     ///
     /// `dy (oh, ow, f, LANES)`, `w (kh, kw, c, f)`, `dx (h, w, c, LANES)`.
     pub(crate) fn backward_input(conv: &Conv, dy: &[Lanes], w: &[f32], dx: &mut [Lanes]) =
-        backward_input_body
+        backward_input_body::<V, P>
 }
 
 #[inline(always)]

@@ -1,9 +1,9 @@
 //! The gradients of a convolution's weights and bias, with images in lanes.
 
-use super::vector::{Vector, with_vectors};
 use super::{Conv, LANES, Lanes, TILE, sized_tile, tiles};
 use crate::kernels::buffer::with_scratch;
 use crate::kernels::simd::Level;
+use crate::kernels::vector::{Vector, with_vectors};
 
 /// Weights along a row of the kernel in one tile: 3 by up to 6 filters are 18 sums, which leaves
 /// room in 32 registers for what they are made of. 4 by 6 spilled.
@@ -63,7 +63,7 @@ with_vectors! {
         dy: &[Lanes],
         sums: &mut [Lanes],
         dw: &mut [f32],
-    ) = padded_weights_body
+    ) = padded_weights_body::<V, P>
 }
 
 #[inline(always)]
@@ -164,7 +164,7 @@ with_vectors! {
     /// Overwrites `db` with the gradient of a few blocks together.
     ///
     /// `dy (blocks, oh, ow, f, LANES)`, `db (f)`.
-    pub(crate) fn backward_bias(dy: &[Lanes], db: &mut [f32]) = backward_bias_body
+    pub(crate) fn backward_bias(dy: &[Lanes], db: &mut [f32]) = backward_bias_body::<V, P>
 }
 
 #[inline(always)]

@@ -2,10 +2,10 @@
 
 use super::conv_input::add_products;
 use super::transpose::{copy, transposed_rows};
-use super::vector::{Vector, with_vectors};
 use super::{LANES, Lanes, TILE, sized_tile, tiles};
 use crate::kernels::buffer::with_scratch;
 use crate::kernels::simd::Level;
+use crate::kernels::vector::{Vector, with_vectors};
 
 /// Overwrites `dw` with the gradient of a few blocks together. As a convolution it would add up the
 /// lanes of every weight; here units are put in the lanes, and the sum over images needs none.
@@ -35,7 +35,7 @@ pub(crate) fn backward_weights(
 
 with_vectors! {
     fn outer_product(dims: [usize; 2], x: &[Lanes], images: &[Lanes], dw: &mut [f32]) =
-        outer_product_body
+        outer_product_body::<V, P>
 }
 
 #[inline(always)]

@@ -20,7 +20,6 @@ mod conv_weights;
 mod dense;
 pub(crate) mod peak;
 pub(crate) mod transpose;
-mod vector;
 
 use super::conv::Conv;
 

@@ -3,9 +3,9 @@
 use std::time::Instant;
 
 use super::LANES;
-use super::vector::{Vector, with_vectors};
 use crate::kernels::parallel::inside_pool;
 use crate::kernels::simd::level;
+use crate::kernels::vector::{Vector, with_vectors};
 
 /// Sums that do not wait for each other: more than the 8 to 10 that hide the latency of two FMA units
 /// (4 to 5 cycles), and few enough to stay in the 16 registers of AVX2.
@@ -35,7 +35,7 @@ pub fn peak() -> f64 {
 
 with_vectors! {
     /// `sum = 0.5 · sum + 1` in every lane, `steps` times.
-    fn chains(steps: usize, sums: &mut [f32]) = chains_body
+    fn chains(steps: usize, sums: &mut [f32]) = chains_body::<V, P>
 }
 
 #[inline(always)]

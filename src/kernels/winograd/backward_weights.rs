@@ -1,14 +1,15 @@
 //! `dw = Gᵀ[Σ V Δ]G` of a block of channels and filters, `V = Bᵀ x B` and `Δ = A dy Aᵀ`, the sum
 //! over all tiles of all images.
 
+use super::LANES;
 use super::matrices::Matrices;
 use super::product::{PACK, Packed, transposed};
 use super::tiling::{Tiling, gather};
 use super::transform::sandwich;
-use super::vector::{LANES, Vector, vectorised};
 use super::{Algorithm, F25, F43, GAP, PRODUCTS, SIDE};
 use crate::kernels::buffer::with_scratch;
 use crate::kernels::simd::Level;
+use crate::kernels::vector::{Vector, with_vectors};
 use ndarray::{ArrayViewMut3, Axis, s};
 use std::ops::Range;
 
@@ -121,9 +122,9 @@ impl Task {
     }
 }
 
-vectorised! {
+with_vectors! {
     /// `V` of `(36, tiles, channels)`.
-    fn inputs(job: &Job<'_>, task: &Task, tiles: Range<usize>, v: &mut [f32]) = inputs_body
+    fn inputs(job: &Job<'_>, task: &Task, tiles: Range<usize>, v: &mut [f32]) = inputs_body::<[V; P]>
 }
 
 #[inline(always)]
@@ -163,9 +164,9 @@ fn inputs_of<V: Vector, const M: usize, const K: usize>(
     }
 }
 
-vectorised! {
+with_vectors! {
     /// `Δ` of `(36, blocks of filters, tiles, 32)`.
-    fn deltas(job: &Job<'_>, task: &Task, tiles: Range<usize>, delta: &mut [Packed]) = deltas_body
+    fn deltas(job: &Job<'_>, task: &Task, tiles: Range<usize>, delta: &mut [Packed]) = deltas_body::<[V; P]>
 }
 
 #[inline(always)]
@@ -207,14 +208,14 @@ fn deltas_of<V: Vector, const M: usize, const K: usize>(
     }
 }
 
-vectorised! {
+with_vectors! {
     /// `dw` from the sums of `(36, blocks of filters, channels, 32)`.
     fn collect(
         algorithm: Algorithm,
         task: &Task,
         sums: &[Packed],
         dw: ArrayViewMut3<'_, f32>,
-    ) = collect_body
+    ) = collect_body::<[V; P]>
 }
 
 #[inline(always)]
@@ -243,7 +244,7 @@ fn collect_of<V: Vector, const M: usize, const K: usize>(
         for filter in (0..task.filters.len()).step_by(LANES) {
             let (block, half) = (filter / PACK, filter % PACK / LANES);
             let filters = filter..task.filters.len().min(filter + LANES);
-            let mut square = [[V::zero(); SIDE]; SIDE];
+            let mut square = [[V::splat(0.0); SIDE]; SIDE];
             for i in 0..SIDE {
                 for j in 0..SIDE {
                     let at = ((i * SIDE + j) * blocks + block) * rows + channel;

@@ -4,10 +4,11 @@ use super::matrices::Matrices;
 use super::product::{PACK, Packed, by_chunks};
 use super::tiling::{Tiling, gather};
 use super::transform::sandwich;
-use super::vector::{LANES, Lanes, Vector, vectorised};
 use super::{Algorithm, F25, F43, GAP, PRODUCTS, SIDE};
+use super::{LANES, Lanes};
 use crate::kernels::buffer::with_scratch;
 use crate::kernels::simd::Level;
+use crate::kernels::vector::{Vector, with_vectors};
 use std::ops::Range;
 
 /// What all tasks of a convolution share.
@@ -81,9 +82,9 @@ fn block(level: Level, job: &Job<'_>, tiles: Range<usize>, start: usize, y: &mut
     });
 }
 
-vectorised! {
+with_vectors! {
     /// `V` of `(36, chunks of channels, tiles, 16)`.
-    fn inputs(job: &Job<'_>, tiles: Range<usize>, v: &mut [Lanes]) = inputs_body
+    fn inputs(job: &Job<'_>, tiles: Range<usize>, v: &mut [Lanes]) = inputs_body::<[V; P]>
 }
 
 #[inline(always)]
@@ -121,7 +122,7 @@ fn inputs_of<V: Vector, const M: usize, const K: usize>(
     }
 }
 
-vectorised! {
+with_vectors! {
     /// `y` of one block of filters from the products `m` of `(tiles, 36, 32)`.
     fn outputs(
         job: &Job<'_>,
@@ -130,7 +131,7 @@ vectorised! {
         start: usize,
         m: &[Packed],
         y: &mut [f32],
-    ) = outputs_body
+    ) = outputs_body::<[V; P]>
 }
 
 #[inline(always)]
@@ -175,7 +176,7 @@ fn outputs_of<V: Vector, const M: usize, const K: usize>(
             if let Some(all) = job.bias {
                 bias[..filters.len()].copy_from_slice(&all[filters.clone()]);
             }
-            let mut square = [[V::zero(); SIDE]; SIDE];
+            let mut square = [[V::splat(0.0); SIDE]; SIDE];
             for i in 0..SIDE {
                 for j in 0..SIDE {
                     square[i][j] = V::load(&m[i * SIDE + j][half]);

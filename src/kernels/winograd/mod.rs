@@ -18,7 +18,6 @@ mod product;
 mod tests;
 mod tiling;
 mod transform;
-mod vector;
 mod weights;
 
 use crate::kernels::simd::Level;
@@ -28,11 +27,14 @@ use ndarray::ArrayViewMut3;
 use product::PACK;
 use rayon::prelude::*;
 use tiling::Tiling;
-use vector::LANES;
 
 /// Tiles are 6×6 pixels, and a convolution is the 36 products of their transforms.
 const SIDE: usize = 6;
 const PRODUCTS: usize = SIDE * SIDE;
+
+/// Channels or filters that lie side by side.
+const LANES: usize = 16;
+type Lanes = [f32; LANES];
 
 /// Vectors between the transforms for two products. A tile has a vector in each of the 36; were
 /// these a multiple of 4 KB apart, they would all fall into the same eight ways of the first-level

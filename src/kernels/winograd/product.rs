@@ -1,12 +1,13 @@
 //! The products of matrices, one small tile of the result at a time, held in registers.
 
-use super::vector::{LANES, Lanes, Vector, vectorised};
+use super::{LANES, Lanes};
+use crate::kernels::vector::{Vector, with_vectors};
 
 /// Filters (or, backward, channels) are packed in blocks of 32: two of the widest vectors.
 pub(super) const PACK: usize = 32;
 pub(super) type Packed = [Lanes; PACK / LANES];
 
-vectorised! {
+with_vectors! {
     /// `result = a · b`, `(rows, 16 · chunks) · (16 · chunks, 32)`; rows of the result are `stride`
     /// apart.
     ///
@@ -18,33 +19,38 @@ vectorised! {
         b: &[Packed],
         result: &mut [Packed],
         stride: usize,
-    ) = by_chunks_body
+    ) = by_chunks_body::<V, P>
 }
 
 #[inline(always)]
-fn by_chunks_body<V: Vector>(
+fn by_chunks_body<V: Vector, const P: usize>(
     rows: usize,
     a: &[Lanes],
     b: &[Packed],
     result: &mut [Packed],
     stride: usize,
 ) {
-    tiles::<V, _>(rows, &ByChunks { a, rows }, b, result, stride)
+    tiles::<[V; P], _>(P == 1, rows, &ByChunks { a, rows }, b, result, stride)
 }
 
-vectorised! {
+with_vectors! {
     /// `result += aᵀ · b`, `(rows, depth) · (depth, 32)`, for `a` of `(depth, rows)`.
     pub(super) fn transposed(
         rows: usize,
         a: &[f32],
         b: &[Packed],
         result: &mut [Packed],
-    ) = transposed_body
+    ) = transposed_body::<V, P>
 }
 
 #[inline(always)]
-fn transposed_body<V: Vector>(rows: usize, a: &[f32], b: &[Packed], result: &mut [Packed]) {
-    tiles::<V, _>(rows, &Transposed { a, rows }, b, result, 1)
+fn transposed_body<V: Vector, const P: usize>(
+    rows: usize,
+    a: &[f32],
+    b: &[Packed],
+    result: &mut [Packed],
+) {
+    tiles::<[V; P], _>(P == 1, rows, &Transposed { a, rows }, b, result, 1)
 }
 
 /// The left operand, by the order it lies in.
@@ -83,8 +89,8 @@ impl Left for ByChunks<'_> {
             for k in 0..LANES {
                 for row in 0..R {
                     for j in 0..W {
-                        sums[row][j] =
-                            sums[row][j].add_product(a[row][k], V::load(&b[k][column + j]));
+                        sums[row][j] = sums[row][j]
+                            .plus_product(V::splat(a[row][k]), V::load(&b[k][column + j]));
                     }
                 }
             }
@@ -113,7 +119,8 @@ impl Left for Transposed<'_> {
             let a: &[f32; R] = a[first..][..R].as_array().expect("R rows");
             for row in 0..R {
                 for j in 0..W {
-                    sums[row][j] = sums[row][j].add_product(a[row], V::load(&b[column + j]));
+                    sums[row][j] =
+                        sums[row][j].plus_product(V::splat(a[row]), V::load(&b[column + j]));
                 }
             }
         }
@@ -122,9 +129,10 @@ impl Left for Transposed<'_> {
 }
 
 /// Cuts the rows into tiles whose sums stay in registers: 12 × 32 of them in 24 of the 32 registers of
-/// AVX-512, or 6 × 16 in 12 of the 16 of AVX2.
+/// AVX-512, which is `wide`, or 6 × 16 in 12 of the 16 of AVX2.
 #[inline(always)]
 fn tiles<V: Vector, A: Left>(
+    wide: bool,
     rows: usize,
     a: &A,
     b: &[Packed],
@@ -145,7 +153,7 @@ fn tiles<V: Vector, A: Left>(
                 first += $rows;
             }};
         }
-        match (V::WIDE, rows - first) {
+        match (wide, rows - first) {
             (true, 12..) => tile!(12 wide),
             (true, 6..) => tile!(6 wide),
             (true, 5) => tile!(5 wide),
@@ -172,7 +180,7 @@ fn one_tile<V: Vector, A: Left, const R: usize, const W: usize>(
     result: &mut [Packed],
     stride: usize,
 ) {
-    let mut sums = [[V::zero(); W]; R];
+    let mut sums = [[V::splat(0.0); W]; R];
     if A::ADD {
         for row in 0..R {
             for j in 0..W {

@@ -1,6 +1,6 @@
 //! Where the tiles lie on the images.
 
-use super::vector::Vector;
+use crate::kernels::vector::Vector;
 use std::ops::Range;
 
 #[derive(Clone, Copy, Debug)]
@@ -59,11 +59,11 @@ pub(super) fn gather<V: Vector, const S: usize>(
     some: Range<usize>,
     pixels: &[[usize; S]; S],
 ) -> [[V; S]; S] {
-    let mut square = [[V::zero(); S]; S];
+    let mut square = [[V::splat(0.0); S]; S];
     for i in 0..S {
         for j in 0..S {
             square[i][j] = match pixels[i][j] {
-                OUTSIDE => V::zero(),
+                OUTSIDE => V::splat(0.0),
                 pixel => V::load_some(&x[pixel * channels..][some.clone()]),
             };
         }

@@ -3,10 +3,11 @@
 use super::matrices::Matrices;
 use super::product::{PACK, Packed};
 use super::transform::sandwich;
-use super::vector::{LANES, Lanes, Vector, vectorised};
 use super::{Algorithm, F25, F43, PRODUCTS, SIDE};
+use super::{LANES, Lanes};
+use crate::kernels::vector::{Vector, with_vectors};
 
-vectorised! {
+with_vectors! {
     /// `(k, k, c, f)` to one block of filters of `(36, channels, 32)`, where the channels are filled
     /// up with zeros.
     pub(super) fn transform(
@@ -16,7 +17,7 @@ vectorised! {
         block: usize,
         w: &[f32],
         u: &mut [Packed],
-    ) = transform_body
+    ) = transform_body::<[V; P]>
 }
 
 #[inline(always)]
@@ -48,7 +49,7 @@ fn squares<V: Vector, const M: usize, const K: usize>(
     for channel in 0..channels {
         for half in 0..PACK / LANES {
             let first = block * PACK + half * LANES;
-            let mut taps = [[V::zero(); K]; K];
+            let mut taps = [[V::splat(0.0); K]; K];
             if channel < c && first < f {
                 let lanes = LANES.min(f - first);
                 for i in 0..K {
