@@ -72,10 +72,10 @@ impl Window {
         // The usual case without its division, which was a quarter of an im2col of one channel.
         let dilation = self.dilation[axis];
         let taps = |cells: usize| if dilation == 1 { cells } else { cells.div_ceil(dilation) };
-        let start = o * self.strides[axis]; // < input, since no window starts behind the image
+        let start = o * self.strides[axis];
         let before = self.before[axis];
         let first = taps(before.saturating_sub(start));
-        let behind = before.saturating_add(self.input[axis] - start);
+        let behind = before.saturating_add(self.input[axis]).saturating_sub(start);
         let end = taps(behind).min(self.kernel[axis]);
         first.min(end)..end
     }
@@ -85,6 +85,14 @@ impl Window {
         self.strides == self.kernel
             && self.dilation == [1, 1]
             && (0..2).all(|axis| self.output[axis] * self.kernel[axis] == self.input[axis])
+    }
+
+    /// The windows over the outputs whose products, with the kernel turned by half a turn, are the
+    /// gradient of the image. For strides of 1.
+    pub(crate) fn turned(&self) -> Self {
+        assert_eq!(self.strides, [1, 1]);
+        let before = |axis| (self.kernel[axis] - 1) * self.dilation[axis] - self.before[axis];
+        Self { input: self.output, output: self.input, before: [before(0), before(1)], ..*self }
     }
 
     /// The image's cell under cell `tap` of the kernel at output `o`; `tap` must be one of `taps`.

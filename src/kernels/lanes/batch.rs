@@ -2,9 +2,10 @@
 
 use rayon::prelude::*;
 
-use super::conv::forward as forward_block;
+use super::conv::{FEW, forward as forward_block};
 use super::conv_input::backward_input as backward_input_block;
 use super::{Conv, LANES, Lanes, conv_weights, dense};
+use crate::kernels::buffer::with_scratch;
 use crate::kernels::parallel::{Worth, flops};
 use crate::kernels::simd::level;
 
@@ -43,6 +44,22 @@ pub(crate) fn forward(conv: &Conv, x: &[f32], w: &[f32], bias: &[f32], relu: boo
 
 /// `dy (n/16, oh, ow, f, 16)`, `w (kh, kw, c, f)`, `dx (n/16, h, w, c, 16)`; `dx` is overwritten.
 pub(crate) fn backward_input(conv: &Conv, dy: &[f32], w: &[f32], dx: &mut [f32]) {
+    if conv.channels <= FEW && conv.window.strides == [1, 1] {
+        // So few channels are faster as filters, of which several pixels are made at once.
+        return with_scratch(w.len(), |turned| {
+            let [kh, kw] = conv.window.kernel;
+            for (tap, to) in turned.chunks_exact_mut(conv.channels * conv.filters).enumerate() {
+                let w = &w[(kh * kw - 1 - tap) * to.len()..][..to.len()];
+                for (filter, to) in to.chunks_exact_mut(conv.channels).enumerate() {
+                    let w = w[filter..].iter().step_by(conv.filters);
+                    to.iter_mut().zip(w).for_each(|(to, w)| *to = *w);
+                }
+            }
+            let (channels, filters) = (conv.filters, conv.channels);
+            let conv = Conv { window: conv.window.turned(), channels, filters, ..*conv };
+            forward(&conv, dy, turned, &[], false, dx);
+        });
+    }
     let [x_len, _, y_len] = conv.lens();
     let work = flops(conv.flops(dy.len() / y_len));
     let blocks = dx.as_chunks_mut().0.par_chunks_mut(x_len).zip(lanes(dy).par_chunks(y_len));
@@ -70,11 +87,10 @@ pub(crate) fn backward_weights(
     groups.worth(flops(conv.flops(blocks * LANES))).for_each(|((sum, x), dy)| {
         let (dw, db) = sum.split_at_mut(w_len);
         if x_len == conv.channels && y_len == conv.filters {
-            dense::backward_weights(level(), [x_len, y_len], x, dy, dw);
+            dense::backward_weights(level(), [x_len, y_len], x, dy, dw, db);
         } else {
-            conv_weights::backward_weights(level(), conv, x, dy, dw);
+            conv_weights::backward_weights(level(), conv, x, dy, dw, db);
         }
-        conv_weights::backward_bias(level(), dy, db);
     });
     let mut sums = sums.chunks_exact(sum_len(conv)).map(|sum| sum.split_at(w_len));
     let Some((first_dw, first_db)) = sums.next() else { return };

@@ -1,7 +1,12 @@
 //! Convolution with images in lanes.
 
+use std::ops::Range;
+
 use super::{Conv, Lanes, TILE, sized_tile, tiles};
 use crate::kernels::vector::{Vector, with_vectors};
+
+/// The most filters of which several pixels are made at once; 3 filters of 2 pixels spilled.
+pub(super) const FEW: usize = 2;
 
 with_vectors! {
     /// `y = x * w + bias` for one block, and 0 where that is negative if `relu`.
@@ -27,28 +32,100 @@ fn forward_body<V: Vector, const P: usize>(
     y: &mut [Lanes],
 ) {
     assert_eq!([x.len(), w.len(), y.len()], conv.lens(), "{conv:?}");
-    let Conv { window, channels: c, filters: f, .. } = *conv;
-    let ([_, width], [_, kw], [oh, ow]) = (window.input, window.kernel, window.output);
-    for oy in 0..oh {
-        let kys = window.taps(0, oy);
-        let iy = window.cell(0, oy, kys.start);
-        for ox in 0..ow {
-            let kxs = window.taps(1, ox);
-            let ix = window.cell(1, ox, kxs.start);
-            let patch = Patch {
-                rows: kys.len(),
-                run: kxs.len() * c,
-                x: &x[(iy * width + ix) * c..],
-                x_step: width * c,
-                w: &w[(kys.start * kw + kxs.start) * c * f..],
-                w_step: kw * c * f,
-                filters: f,
-            };
-            let y = &mut y[(oy * ow + ox) * f..][..f];
+    let task = Task { conv, x, w, bias, relu };
+    let ([oh, ow], f) = (conv.window.output, conv.filters);
+    if f > FEW {
+        for o in 0..oh * ow {
+            let (patch, y) = (task.patch([o / ow, o % ow]), &mut y[o * f..][..f]);
             for (first, n) in tiles(f, TILE) {
-                let bias = bias.map(|bias| &bias[first..][..n]);
-                sized_tile!(n, tile::<V, P>(&patch, first, bias, relu, &mut y[first..]));
+                sized_tile!(n, tile::<V, P, 1>(&patch, [first, 0, 0], &mut y[first..]));
             }
+        }
+        return;
+    }
+    // So few filters do not hide the latency of their sums: several pixels at once. Side by side or
+    // one below the other, they have the same taps if their windows do not reach beyond the image.
+    let [rows, columns] = [0, 1].map(|axis| inside(conv, axis));
+    let edges = (0..ow).filter(|ox| !columns.contains(ox));
+    // Downwards, since the next row's windows have most of their image in L1 then.
+    for (ox, count) in tiles(columns.len(), TILE / f) {
+        for oy in 0..oh {
+            task.pixels::<V, P>([oy, columns.start + ox], [0, 1], count, y);
+        }
+    }
+    for ox in edges {
+        for (oy, count) in tiles(rows.len(), TILE / f) {
+            task.pixels::<V, P>([rows.start + oy, ox], [1, 0], count, y);
+        }
+        for oy in (0..oh).filter(|oy| !rows.contains(oy)) {
+            task.pixels::<V, P>([oy, ox], [0, 0], 1, y);
+        }
+    }
+}
+
+/// The outputs along an axis whose windows do not reach beyond the image.
+#[inline(always)]
+fn inside(conv: &Conv, axis: usize) -> Range<usize> {
+    let [input, k, s, before, output] = [
+        conv.window.input,
+        conv.window.kernel,
+        conv.window.strides,
+        conv.window.before,
+        conv.window.output,
+    ]
+    .map(|of| of[axis]);
+    let start = before.div_ceil(s);
+    let end = (input + before).checked_sub(k).map_or(0, |last| last / s + 1).min(output);
+    start.min(end)..end
+}
+
+struct Task<'a> {
+    conv: &'a Conv,
+    x: &'a [Lanes],
+    w: &'a [f32],
+    bias: Option<&'a [f32]>,
+    relu: bool,
+}
+
+impl<'a> Task<'a> {
+    /// What the output pixel `[oy, ox]` is made of.
+    #[inline(always)]
+    fn patch(&self, [oy, ox]: [usize; 2]) -> Patch<'a> {
+        let Conv { window, channels: c, filters: f, .. } = *self.conv;
+        let ([_, width], [_, kw]) = (window.input, window.kernel);
+        let (kys, kxs) = (window.taps(0, oy), window.taps(1, ox));
+        let (iy, ix) = (window.cell(0, oy, kys.start), window.cell(1, ox, kxs.start));
+        Patch {
+            rows: kys.len(),
+            run: kxs.len() * c,
+            x: &self.x[(iy * width + ix) * c..],
+            x_step: width * c,
+            w: &self.w[(kys.start * kw + kxs.start) * c * f..],
+            w_step: kw * c * f,
+            filters: f,
+            bias: self.bias,
+            relu: self.relu,
+        }
+    }
+
+    /// All filters, one or two, of `count` pixels with the same taps, from `at` on and this many rows or
+    /// columns apart.
+    #[inline(always)]
+    fn pixels<V: Vector, const P: usize>(
+        &self,
+        at: [usize; 2],
+        [down, right]: [usize; 2],
+        count: usize,
+        y: &mut [Lanes],
+    ) {
+        let Conv { window, channels: c, filters: f, .. } = *self.conv;
+        let ([_, width], [_, ow]) = (window.input, window.output);
+        let x_step = (down * window.strides[0] * width + right * window.strides[1]) * c;
+        let steps = [0, x_step, (down * ow + right) * f];
+        let (patch, y) = (&self.patch(at), &mut y[(at[0] * ow + at[1]) * f..]);
+        match f {
+            1 => sized_tile!(count, pixels_tile::<V, P, 1>(patch, steps, y)),
+            _ => sized_tile!(count, pixels_tile::<V, P, 2>(patch, steps, y)),
         }
     }
 }
@@ -63,44 +140,58 @@ struct Patch<'a> {
     w: &'a [f32],
     w_step: usize,
     filters: usize,
+    bias: Option<&'a [f32]>,
+    relu: bool,
 }
 
-/// `N` filters of one pixel.
+/// [`tile`] with its numbers the other way round.
 #[inline(always)]
-fn tile<V: Vector, const P: usize, const N: usize>(
+fn pixels_tile<V: Vector, const P: usize, const N: usize, const X: usize>(
     patch: &Patch<'_>,
-    first: usize,
-    bias: Option<&[f32]>,
-    relu: bool,
+    steps: [usize; 3],
     y: &mut [Lanes],
 ) {
-    let mut sums = [[V::splat(0.0); P]; N];
-    if let Some(bias) = bias {
-        for j in 0..N {
-            sums[j] = [V::splat(bias[j]); P];
+    tile::<V, P, X, N>(patch, steps, y);
+}
+
+/// `N` filters, from `first` on, of `X` pixels, which lie `x_step` apart in `x` and `y_step` in `y`.
+#[inline(always)]
+fn tile<V: Vector, const P: usize, const X: usize, const N: usize>(
+    patch: &Patch<'_>,
+    [first, x_step, y_step]: [usize; 3],
+    y: &mut [Lanes],
+) {
+    let mut sums = [[[V::splat(0.0); P]; N]; X];
+    if let Some(bias) = patch.bias {
+        let bias = &bias[first..][..N];
+        for i in 0..X {
+            for j in 0..N {
+                sums[i][j] = [V::splat(bias[j]); P];
+            }
         }
     }
     for row in 0..patch.rows {
-        let x = &patch.x[row * patch.x_step..][..patch.run];
+        let x = &patch.x[row * patch.x_step..];
+        let mut xs = [x; X];
+        for i in 0..X {
+            xs[i] = &x[i * x_step..][..patch.run];
+        }
         let w = &patch.w[row * patch.w_step..][..patch.run * patch.filters];
         let w = w[first..].array_windows::<N>().step_by(patch.filters);
-        for (x, w) in x.iter().zip(w) {
-            let mut parts = [V::splat(0.0); P];
-            for p in 0..P {
-                parts[p] = V::load(&x[p * V::LANES..]);
-            }
-            for j in 0..N {
-                let w = V::splat(w[j]);
-                for p in 0..P {
-                    sums[j][p] = sums[j][p].plus_product(parts[p], w);
+        for (k, w) in (0..patch.run).zip(w) {
+            for i in 0..X {
+                let x = <[V; P]>::load(&xs[i][k]);
+                for j in 0..N {
+                    sums[i][j] = sums[i][j].plus_product(x, [V::splat(w[j]); P]);
                 }
             }
         }
     }
-    for j in 0..N {
-        for p in 0..P {
-            let sum = if relu { V::splat(0.0).max(sums[j][p]) } else { sums[j][p] };
-            sum.store(&mut y[j][p * V::LANES..]);
+    for i in 0..X {
+        for j in 0..N {
+            let sum = sums[i][j];
+            let sum = if patch.relu { <[V; P]>::splat(0.0).max(sum) } else { sum };
+            sum.store(&mut y[i * y_step + j]);
         }
     }
 }

@@ -5,44 +5,47 @@ use crate::kernels::buffer::with_scratch;
 use crate::kernels::simd::Level;
 use crate::kernels::vector::{Vector, with_vectors};
 
-/// Weights along a row of the kernel in one tile: 3 by up to 6 filters are 18 sums, which leaves
-/// room in 32 registers for what they are made of. 4 by 6 spilled.
-const TAPS: usize = 3;
+/// Weights along a row of the kernel, by filters, in one tile. 18 sums leave room in the 32 registers
+/// of AVX-512 for what they are made of; 4 by 6 spilled. In 16 registers go 12 sums, which hide the
+/// latency of two FMA units; 3 by 3 do not.
+const fn tile_size<V: Vector>() -> [usize; 2] {
+    if V::LANES == LANES { [3, 6] } else { [6, 2] }
+}
 
-/// Filters in one tile if there are but 16 registers; 4 spilled.
-const FEW: usize = 3;
+/// Floats of `x` and `dy` in a band, whole rows of the output that a tile adds up before it stores its
+/// sums: 24 KB, which stay in a 32 KB L1 cache while the tiles of a row of the kernel read them.
+const BAND: usize = 6 * 1024;
 
-/// Output pixels, in whole rows, that a tile adds up before it stores its sums. Of 10 to 100, 20 to
-/// 50 were fastest on LeNet's second layer: sums are rarely stored, and what the tiles of a kernel
-/// row read stays in L1.
-const PIXELS: usize = 32;
-
-/// Overwrites `dw` with the gradient of a few blocks together.
+/// Overwrites `dw` and, unless it is empty, `db` with the gradients of a few blocks together.
 ///
-/// `x (blocks, h, w, c, LANES)`, `dy (blocks, oh, ow, f, LANES)`, `dw (kh, kw, c, f)`.
+/// `x (blocks, h, w, c, LANES)`, `dy (blocks, oh, ow, f, LANES)`, `dw (kh, kw, c, f)`, `db (f)`.
 pub(crate) fn backward_weights(
     level: Level,
     conv: &Conv,
     x: &[Lanes],
     dy: &[Lanes],
     dw: &mut [f32],
+    db: &mut [f32],
 ) {
     let [x_len, w_len, y_len] = conv.lens();
     let blocks = x.len() / x_len;
     assert_eq!([x.len(), dw.len(), dy.len()], [blocks * x_len, w_len, blocks * y_len], "{conv:?}");
-    let Conv { window, channels: c, .. } = *conv;
+    assert!(db.is_empty() || db.len() == conv.filters);
+    let Conv { window, channels: c, filters: f, .. } = *conv;
     let ([h, w], [_, kw], [_, ow]) = (window.input, window.kernel, window.output);
     let before = window.before[1];
     let width = (ow - 1) * window.strides[1] + kw;
     let fits = before == 0 && width <= w;
     let sums = kw * c * TILE;
+    let tile = dy.len() / f * TILE;
     // A tile has several taps, which would leave the image at different pixels. So rows are padded;
     // above and below the image, whole kernel rows are left out.
     let padded = if fits { 0 } else { blocks * h * width * c };
-    with_scratch((sums + padded) * LANES, |scratch| {
-        let (sums, padded) = scratch.as_chunks_mut().0.split_at_mut(sums);
+    with_scratch((sums + tile + padded) * LANES, |scratch| {
+        let (sums, scratch) = scratch.as_chunks_mut().0.split_at_mut(sums);
+        let (tile, padded) = scratch.split_at_mut(tile);
         if fits {
-            return padded_weights(level, conv, w, x, dy, sums, dw);
+            return padded_weights(level, conv, w, x, dy, sums, tile, dw, db);
         }
         let used = w.min(width - before);
         for (to, from) in padded.chunks_exact_mut(width * c).zip(x.chunks_exact(w * c)) {
@@ -50,7 +53,7 @@ pub(crate) fn backward_weights(
             to[before * c..][..used * c].copy_from_slice(&from[..used * c]);
             to[(before + used) * c..].fill([0.0; LANES]);
         }
-        padded_weights(level, conv, width, padded, dy, sums, dw);
+        padded_weights(level, conv, width, padded, dy, sums, tile, dw, db);
     })
 }
 
@@ -62,43 +65,54 @@ with_vectors! {
         x: &[Lanes],
         dy: &[Lanes],
         sums: &mut [Lanes],
+        dy_tile: &mut [Lanes],
         dw: &mut [f32],
+        db: &mut [f32],
     ) = padded_weights_body::<V, P>
 }
 
 #[inline(always)]
+#[allow(clippy::too_many_arguments)]
 fn padded_weights_body<V: Vector, const P: usize>(
     conv: &Conv,
     width: usize,
     x: &[Lanes],
-    dy: &[Lanes],
+    all_dy: &[Lanes],
     sums: &mut [Lanes],
+    dy_tile: &mut [Lanes],
     dw: &mut [f32],
+    db: &mut [f32],
 ) {
     let Conv { window, channels: c, filters: f, .. } = *conv;
     let ([h, _], [kh, kw], [oh, ow]) = (window.input, window.kernel, window.output);
     let (before, [down, right]) = (window.before[0], window.strides);
-    let rows = (PIXELS / ow).max(1);
-    for (filter, n) in tiles(f, if V::LANES == LANES { TILE } else { FEW }) {
+    let [most_taps, most_filters] = tile_size::<V>();
+    for (filter, n) in tiles(f, most_filters) {
+        let rows = (BAND / ((down * width * c + ow * n) * LANES)).max(1);
+        // Side by side: what lies `f` vectors apart crowds into a few sets of the L1 cache.
+        let dy = &mut dy_tile[..all_dy.len() / f * n];
+        sized_tile!(n, gather::<V, P>(all_dy, f, filter, dy, db));
         for ky in 0..kh {
             // Rows of the output that see a row of the image through this row of the kernel.
             let start = before.saturating_sub(ky).div_ceil(down);
             let end = (h + before).saturating_sub(ky).div_ceil(down).min(oh);
             let sums = &mut sums[..kw * c * n]; // (kw·c, n, LANES)
             sums.fill([0.0; LANES]);
-            for (x, dy) in x.chunks_exact(h * width * c).zip(dy.chunks_exact(oh * ow * f)) {
-                for oy in (start..end).step_by(rows) {
-                    let x = &x[(oy * down + ky - before) * width * c..];
-                    let dy = &dy[oy * ow * f..end.min(oy + rows) * ow * f];
-                    let x_steps = [down * width * c, right * c];
-                    let band = Band { x, x_steps, dy, dy_steps: [ow * f, f], filter };
-                    for (tap, m) in tiles(kw * c, TAPS) {
+            for (x, dy) in x.chunks_exact(h * width * c).zip(dy.chunks_exact(oh * ow * n)) {
+                let x = &x[(start * down + ky - before) * width * c..];
+                let dy = &dy[start * ow * n..end * ow * n];
+                for (first, count) in tiles(end - start, rows) {
+                    let x = &x[first * down * width * c..];
+                    let dy = &dy[first * ow * n..][..count * ow * n];
+                    let band = Band { x, x_steps: [down * width * c, right * c], dy, width: ow };
+                    for (tap, m) in tiles(kw * c, most_taps) {
                         let sums = &mut sums[tap * n..][..m * n];
-                        match m {
-                            1 => sized_tile!(n, tile::<V, P, 1>(&band, tap, sums)),
-                            2 => sized_tile!(n, tile::<V, P, 2>(&band, tap, sums)),
-                            TAPS => sized_tile!(n, tile::<V, P, TAPS>(&band, tap, sums)),
-                            m => unreachable!("a tile of {m} taps"),
+                        match (V::LANES == LANES, m, n) {
+                            (true, 1, n) => sized_tile!(n, tile::<V, P, 1>(&band, tap, sums)),
+                            (true, 2, n) => sized_tile!(n, tile::<V, P, 2>(&band, tap, sums)),
+                            (true, _, n) => sized_tile!(n, tile::<V, P, 3>(&band, tap, sums)),
+                            (false, m, 1) => sized_tile!(m, narrow::<V, P, 1>(&band, tap, sums)),
+                            (false, m, _) => sized_tile!(m, narrow::<V, P, 2>(&band, tap, sums)),
                         }
                     }
                 }
@@ -113,14 +127,37 @@ fn padded_weights_body<V: Vector, const P: usize>(
     }
 }
 
-/// A few rows of the output, and what one row of the kernel sees of the image from there. Steps are
-/// from one output pixel to the next, vertically and horizontally.
+/// Copies `N` filters of `dy` and sums them up.
+#[inline(always)]
+fn gather<V: Vector, const P: usize, const N: usize>(
+    dy: &[Lanes],
+    filters: usize,
+    filter: usize,
+    tile: &mut [Lanes],
+    db: &mut [f32],
+) {
+    let mut sums = [[V::splat(0.0); P]; N];
+    for (from, to) in dy.chunks_exact(filters).zip(tile.as_chunks_mut::<N>().0) {
+        let from = from[filter..].first_chunk::<N>().unwrap();
+        for j in 0..N {
+            let dy = <[V; P]>::load(&from[j]);
+            dy.store(&mut to[j]);
+            sums[j] = sums[j].plus(dy);
+        }
+    }
+    for (db, sum) in db.iter_mut().skip(filter).zip(sums) {
+        *db = sum.sum();
+    }
+}
+
+/// A few rows of the output, and what one row of the kernel sees of the image from there.
 struct Band<'a> {
     x: &'a [Lanes],
+    /// From one output pixel to the next, vertically and horizontally.
     x_steps: [usize; 2],
+    /// The tile's filters, rows of `width` pixels.
     dy: &'a [Lanes],
-    dy_steps: [usize; 2],
-    filter: usize,
+    width: usize,
 }
 
 /// `totals (M, N) +=` products of `M` numbers of the kernel row, from `tap` on, and `N` filters,
@@ -137,17 +174,19 @@ fn tile<V: Vector, const P: usize, const M: usize, const N: usize>(
             sums[i][j] = V::load(&totals[i * N + j]);
         }
     }
-    for (y, dy) in band.dy.chunks_exact(band.dy_steps[0]).enumerate() {
-        let x = &band.x[y * band.x_steps[0] + tap..];
-        let xs = x.array_windows::<M>().step_by(band.x_steps[1]);
-        let dys = dy[band.filter..].array_windows::<N>().step_by(band.dy_steps[1]);
-        for (x, dy) in xs.zip(dys) {
+    let [down, right] = band.x_steps;
+    for (x, dys) in band.x[tap..].chunks(down).zip(band.dy.chunks_exact(band.width * N)) {
+        for (ox, dys) in dys.as_chunks::<N>().0.iter().enumerate() {
+            let x: &[Lanes; M] = x[ox * right..].first_chunk().unwrap();
             for p in 0..P {
+                let mut dy = [V::splat(0.0); N];
+                for j in 0..N {
+                    dy[j] = V::load(&dys[j][p * V::LANES..]);
+                }
                 for i in 0..M {
                     let x = V::load(&x[i][p * V::LANES..]);
                     for j in 0..N {
-                        let dy = V::load(&dy[j][p * V::LANES..]);
-                        sums[i][j] = sums[i][j].plus_product(x, dy);
+                        sums[i][j] = sums[i][j].plus_product(x, dy[j]);
                     }
                 }
             }
@@ -160,40 +199,14 @@ fn tile<V: Vector, const P: usize, const M: usize, const N: usize>(
     }
 }
 
-with_vectors! {
-    /// Overwrites `db` with the gradient of a few blocks together.
-    ///
-    /// `dy (blocks, oh, ow, f, LANES)`, `db (f)`.
-    pub(crate) fn backward_bias(dy: &[Lanes], db: &mut [f32]) = backward_bias_body::<V, P>
-}
-
+/// [`tile`] with its numbers the other way round.
 #[inline(always)]
-fn backward_bias_body<V: Vector, const P: usize>(dy: &[Lanes], db: &mut [f32]) {
-    let f = db.len();
-    assert!(dy.len().is_multiple_of(f), "{} gradients of {f} filters", dy.len());
-    for (first, n) in tiles(f, TILE) {
-        sized_tile!(n, bias_tile::<V, P>(&dy[first.min(dy.len())..], f, &mut db[first..]));
-    }
-}
-
-#[inline(always)]
-fn bias_tile<V: Vector, const P: usize, const N: usize>(
-    dy: &[Lanes],
-    filters: usize,
-    db: &mut [f32],
+fn narrow<V: Vector, const P: usize, const N: usize, const M: usize>(
+    band: &Band<'_>,
+    tap: usize,
+    totals: &mut [Lanes],
 ) {
-    let mut sums = [V::splat(0.0); N];
-    for dy in dy.array_windows::<N>().step_by(filters) {
-        for j in 0..N {
-            for p in 0..P {
-                let dy = V::load(&dy[j][p * V::LANES..]);
-                sums[j] = sums[j].plus_product(dy, V::splat(1.0));
-            }
-        }
-    }
-    for (db, sum) in db.iter_mut().zip(sums) {
-        *db = sum.sum();
-    }
+    tile::<V, P, M, N>(band, tap, totals);
 }
 
 #[cfg(test)]
@@ -218,8 +231,7 @@ mod tests {
                 }
                 for level in Level::all() {
                     let (mut dw, mut db) = (vec![f32::NAN; w_len], vec![f32::NAN; conv.filters]);
-                    backward_weights(level, &conv, &x, &dy, &mut dw);
-                    backward_bias(level, &dy, &mut db);
+                    backward_weights(level, &conv, &x, &dy, &mut dw, &mut db);
                     assert_eq!((&dw, &db), (&want_dw, &want_db), "{level:?} {conv:?}");
                 }
             }

@@ -172,15 +172,7 @@ pub(crate) fn backward_input(
     u: &[f32],
     dx: &mut [f32],
 ) {
-    let [kh, kw] = window.kernel;
-    let [top, left] = window.before;
-    let back = Window {
-        input: window.output,
-        before: [kh - 1 - top, kw - 1 - left],
-        output: window.input,
-        ..*window
-    };
-    forward(level, &back, [n, f, c], dy, u, None, false, dx);
+    forward(level, &window.turned(), [n, f, c], dy, u, None, false, dx);
 }
 
 /// `dw` of `(k, k, c, f)` from `x` of `(n, h, w, c)` and `dy` of `(n, oh, ow, f)`.
