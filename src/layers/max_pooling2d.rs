@@ -1,7 +1,11 @@
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use super::{Backward, Infer, Lanes, Layer, Padding, Pair, image};
+use crate::kernels::activation::{relu, relu_backward};
 use crate::kernels::max_pool::{max_pool, max_pool_backward};
+use crate::kernels::simd::level;
 use crate::kernels::window::Window;
 use crate::shape::Shape;
 
@@ -29,6 +33,9 @@ pub struct MaxPool2D {
     pool_size: Pair,
     strides: Pair,
     padding: Padding,
+    /// Whether ReLU follows, see [`Layer::with_relu_behind`].
+    #[serde(skip)]
+    relu: bool,
 }
 
 impl MaxPool2D {
@@ -36,7 +43,7 @@ impl MaxPool2D {
     /// `strides` says otherwise.
     pub fn new(pool_size: impl Into<Pair>) -> Self {
         let pool_size = pool_size.into();
-        Self { pool_size, strides: pool_size, padding: Padding::Valid }
+        Self { pool_size, strides: pool_size, padding: Padding::Valid, relu: false }
     }
 
     /// How far the pool moves each time, down and to the right; `pool_size`.
@@ -84,14 +91,25 @@ impl Layer for MaxPool2D {
         let (window, c) = self.accepted(pass.x.shapes());
         let c = c * pass.layout.across();
         max_pool(&window, c, pass.x.get(0), pass.y);
+        if self.relu {
+            relu(level(), pass.y);
+        }
     }
 
     fn backward(&self, mut pass: Backward<'_>) {
         let (window, c) = self.accepted(pass.x.shapes());
         let c = c * pass.layout.across();
+        if self.relu {
+            // A pool without a positive cell has no winner then, and no gradient either.
+            relu_backward(level(), pass.y, pass.dy);
+        }
         if let Some(dx) = pass.dx.get(0) {
             max_pool_backward(&window, c, pass.x.get(0), pass.y, pass.dy, dx);
         }
+    }
+
+    fn with_relu_behind(&self) -> Option<Arc<dyn Layer>> {
+        Some(Arc::new(Self { relu: true, ..self.clone() }))
     }
 }
 

@@ -99,6 +99,12 @@ pub trait Layer: fmt::Debug + Send + Sync {
         None
     }
 
+    /// The layer with ReLU behind it, if that is the same as ReLU before it: for max-pooling it is, and
+    /// less work.
+    fn with_relu_behind(&self) -> Option<Arc<dyn Layer>> {
+        None
+    }
+
     /// The layer under a name of your own; without one it is called after its class, as Keras does:
     /// `conv2d`, `conv2d_1`.
     fn name(self, name: impl Into<String>) -> LayerSpec

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::error::{Error, Result};
 use crate::graph::Node;
 use crate::kernels::lanes::worth_lanes;
-use crate::layers::{FromLanes, Lanes, Layer, Layout, ToLanes, WeightSpec, snake_case};
+use crate::layers::{Activation, FromLanes, Lanes, Layer, Layout, ToLanes, WeightSpec, snake_case};
 use crate::shape::Shape;
 
 /// The steps of a model: every step comes after those it reads.
@@ -120,6 +120,25 @@ impl Network {
     pub(crate) fn is_per_sample(&self) -> bool {
         let mut layers = self.steps.iter().filter_map(|step| step.layer.as_ref());
         self.frozen_len == 0 && layers.all(|layer| layer.is_per_sample())
+    }
+
+    /// Moves ReLU behind a max-pool, where it has fewer numbers to look at. The pool's output and all
+    /// gradients stay the same, bit for bit; the output of the layer before it does not.
+    pub(crate) fn move_relu_behind_pools(&mut self) {
+        for pool in 0..self.steps.len() {
+            let [before] = self.steps[pool].inputs[..] else { continue };
+            let readers = self.steps.iter().filter(|step| step.inputs.contains(&before)).count();
+            if readers > 1 || self.outputs.contains(&before) {
+                continue;
+            }
+            let [layer, pool_layer] = [before, pool].map(|step| self.steps[step].layer.as_ref());
+            let without = layer.and_then(|layer| layer.without_activation());
+            let moved = pool_layer.and_then(|pool| pool.with_relu_behind());
+            if let (Some((Activation::Relu, rest)), Some(moved)) = (without, moved) {
+                self.steps[before].layer = Some(rest);
+                self.steps[pool].layer = Some(moved);
+            }
+        }
     }
 
     /// The same network for passes over `n` samples, with samples in lanes where layers are faster

@@ -177,3 +177,43 @@ impl TrainingWorkspace {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::graph::Input;
+    use crate::layers::{Activation, Conv2D, Dense, Flatten, MaxPool2D};
+    use crate::model::Model;
+
+    #[test]
+    fn relu_behind_a_pool_gives_the_same_bits() {
+        let image = Input::new([9, 9, 2]);
+        let y = image.apply(Conv2D::new(5, 3).activation(Activation::Relu)).unwrap();
+        let y = y.apply(MaxPool2D::new(3).strides(2)).unwrap();
+        let y = y.apply(Flatten::new()).unwrap().apply(Dense::new(4)).unwrap();
+        let model = Model::new(&image, &y).unwrap().seed(1);
+        let mut moved = model.network.clone();
+        moved.move_relu_behind_pools();
+        // In rows and in lanes.
+        for n in [3, 17] {
+            let [plain, moved] = [&model.network, &moved].map(|network| {
+                let mut workspace = TrainingWorkspace::new(network, n);
+                let x = workspace.input(0, n);
+                x.iter_mut().enumerate().for_each(|(i, x)| *x = (i * 37 % 101) as f32 / 50.0 - 1.0);
+                workspace.forward(n, &model.weights, &mut [], 0);
+                let (output, gradient) = workspace.output_and_gradient(0, n);
+                gradient.iter_mut().zip(&*output).for_each(|(g, y)| *g = y.sin());
+                let output = output.to_vec();
+                let mut gradients = vec![f32::NAN; network.trainable_len];
+                workspace.backward(n, &model.weights, &mut gradients);
+                [output, network.weights().flat_map(|(_, at)| gradients[at].to_vec()).collect()]
+            });
+            assert!(plain.iter().flatten().any(|&number| number != 0.0));
+            assert_eq!(plain, moved);
+        }
+        let layers = |network: &Network| {
+            format!("{:?}", network.steps.iter().map(|s| &s.layer).collect::<Vec<_>>())
+        };
+        assert_ne!(layers(&model.network), layers(&moved));
+    }
+}

@@ -46,6 +46,7 @@ impl Model {
     ) -> CompiledModel {
         let mut network = self.network.clone();
         let objective = Objective::new(loss, &mut network);
+        network.move_relu_behind_pools();
         CompiledModel {
             state_before: Buffer::zeros(network.frozen_len),
             slots: (0..optimizer.slots().min(MOST_SLOTS))
