@@ -23,12 +23,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         .mut_arg("batch_size", |batch_size| batch_size.default_value("64"))
         .mut_arg("learning_rate", |rate| rate.default_value("0.0003"));
     let Options { common: options, size } = Options::from_arg_matches(&command.get_matches())?;
-    let (train, test) = options.prepare(0.82)?;
+    let parts = options.prepare(0.82)?;
 
     let size = usize::from(size);
     let image = Input::new([size, size, 1]);
     let class = models::alexnet(&image, 10)?;
-    let train_images = Resized::new(&train.images, size)?;
-    let test_images = Resized::new(&test.images, size)?;
-    options.run((image, class), [&train_images, &test_images], [&train, &test])
+    let train = Resized::new(&parts[0].images, size)?;
+    let test = Resized::new(&parts[1].images, size)?;
+    options.run((&image, &class), [&train, &test], &parts)
 }

@@ -7,8 +7,8 @@ use convnet::prelude::*;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let options = common::Options::parse();
-    let (train, test) = options.prepare(0.86)?;
+    let parts = options.prepare(0.86)?;
     let image = Input::new([28, 28, 1]);
     let class = models::lenet5(&image, 10)?;
-    options.run((image, class), [&train.images, &test.images], [&train, &test])
+    options.run((&image, &class), parts.each_ref().map(|part| &part.images), &parts)
 }

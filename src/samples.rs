@@ -52,7 +52,7 @@ use crate::shape::Shape;
 /// let labels = Array1::from_shape_fn(200, |i| i as u32 % 2);
 /// let fit = Fit::new().epochs(10).validation_split(0.2).verbose(Verbose::Silent);
 /// let history = model.fit(&Stripes, &labels, fit)?;
-/// assert_eq!(history["val_accuracy"].last(), Some(&1.0));
+/// assert_eq!(history.history["val_accuracy"].last(), Some(&1.0));
 /// assert_eq!(model.predict(&Stripes)?.shape(), [200, 2]);
 /// # Ok::<(), convnet::Error>(())
 /// ```

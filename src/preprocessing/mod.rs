@@ -10,9 +10,11 @@ use ndarray::{Array, Array1, Array2, ArrayBase, Axis, Data, Dimension, Ix1, Ix2,
 
 use crate::{Error, Result};
 
+mod augmented;
 mod images;
 mod resized;
 
+pub use augmented::Augmented;
 pub use resized::Resized;
 
 /// Scales all values by one function so that those of the training part run from 0 to 1:
