@@ -60,7 +60,8 @@ def torch_images(images):
     return torch.from_numpy(images.transpose(0, 3, 1, 2).copy()).to(memory_format=torch.channels_last)
 
 
-def keras_network(name):
+def keras_network(name, size=None, classes=None, learning_rate=0.001):
+    """With `size` for grey images of 28 pixels, which it resizes; with `classes` for so many of them."""
     import keras
     from keras import layers
     make = {
@@ -71,11 +72,13 @@ def keras_network(name):
         "scores": lambda units: layers.Dense(units, activation="softmax"),
     }
     shape, specs = NETWORKS[name]
-    x = image = keras.Input(shape)
-    for kind, *args in specs:
+    x = image = keras.Input((28, 28, 1) if size else shape)
+    if size:
+        x = layers.Resizing(size, size)(x)
+    for kind, *args in specs[:-1] + [("scores", classes)] if classes else specs:
         x = make[kind](*args)(x)
     network = keras.Model(image, x)
-    network.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+    network.compile(keras.optimizers.Adam(learning_rate), "sparse_categorical_crossentropy", metrics=["accuracy"])
     return network
 
 
@@ -152,10 +155,10 @@ def fit(o):
     if o.system == "keras":
         import keras
         keras.utils.set_random_seed(o.seed)
-        network = keras_network(o.model)
+        network = keras_network(o.model, o.size, 10, o.learning_rate)
         stopping = keras.callbacks.EarlyStopping("val_loss", patience=3, restore_best_weights=True)
         start = time.perf_counter()
-        epochs = len(network.fit(x, y, batch_size=o.batch, epochs=10_000, validation_split=0.2,
+        epochs = len(network.fit(x, y, batch_size=o.batch, epochs=o.epochs, validation_split=0.2,
                                  callbacks=[stopping], verbose=0).epoch)
         seconds = time.perf_counter() - start
         accuracy = network.evaluate(test_x, test_y, verbose=0)[1]
@@ -191,6 +194,9 @@ def main():
     options.add_argument("--threads", type=int, default=os.cpu_count())
     options.add_argument("--data", default="/usr/share/datasets/fashion-mnist")
     options.add_argument("--seed", type=int, default=1)
+    options.add_argument("--size", type=int, help="`fit keras`: resize the images to this height and width")
+    options.add_argument("--epochs", type=int, default=10_000, help="`fit keras`: at most so many")
+    options.add_argument("--learning-rate", type=float, default=0.001, help="`fit keras`: Adam's")
     o = options.parse_args()
     if o.system == "torch":
         import torch

@@ -2,8 +2,13 @@
 
 mod common;
 
-use convnet::models;
+use clap::Parser;
+use convnet::prelude::*;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    common::run(|image| models::fashion_cnn(image, 10), 0.87)
+    let options = common::Options::parse();
+    let parts = options.prepare(0.87)?;
+    let image = Input::new([28, 28, 1]);
+    let class = models::fashion_cnn(&image, 10)?;
+    options.run((&image, &class), parts.each_ref().map(|part| &part.images), &parts)
 }

@@ -1,6 +1,7 @@
 //! Train convolutional networks on a CPU: Keras' functional API in pure Rust.
 
 mod arrays;
+mod batches;
 pub mod callbacks;
 pub mod datasets;
 mod error;
@@ -16,16 +17,18 @@ pub mod optimizers;
 pub mod prelude;
 pub mod preprocessing;
 mod random;
+mod samples;
 mod shape;
 pub mod training;
 
-pub use arrays::{Arrays, Element};
+pub use arrays::Element;
 pub use error::{Error, ErrorKind, Result};
 pub use graph::{Input, Node, Nodes};
 pub use initializers::Initializer;
 #[doc(hidden)]
 pub use kernels::bench;
 pub use model::{Model, Snapshot, Summary};
+pub use samples::{Column, IntoSamples, Samples};
 pub use shape::Shape;
 
 /// The README's program is compiled with the tests.

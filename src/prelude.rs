@@ -16,4 +16,5 @@ pub use crate::model::Model;
 pub use crate::models;
 pub use crate::optimizers::{Adam, Optimizer};
 pub use crate::preprocessing::{MinMax, Standardize, to_categorical};
+pub use crate::samples::Samples;
 pub use crate::training::{CompiledModel, Fit, History, Verbose};

@@ -1,6 +1,6 @@
 //! Scaling, standardisation, one-hot labels and back, and the data they refuse.
 
-use convnet::preprocessing::{MinMax, Standardize, argmax, to_categorical};
+use convnet::preprocessing::{Augmented, MinMax, Resized, Standardize, argmax, to_categorical};
 use convnet::{ErrorKind, Result};
 use ndarray::{Array, Array1, Array2, Array4, ArrayD, Axis, IxDyn, array};
 use proptest::prelude::*;
@@ -95,4 +95,19 @@ fn labels_out_of_range() {
 fn no_class_is_the_greatest() {
     refused(argmax(&array![[0.1, f32::NAN]]), "argmax: value 1");
     refused(argmax(&Array2::zeros((2, 0))), "argmax: the array of shape [2, 0] is empty");
+}
+
+#[test]
+fn sources_of_what_are_no_images() {
+    let flat = Array2::<f32>::zeros((5, 784));
+    refused(
+        Resized::new(&flat, 32),
+        "resized: the images have the shape (5, 784); wanted (n, height, width, channels), none of \
+         them 0",
+    );
+    refused(Augmented::new(&Array4::<f32>::zeros((5, 0, 3, 1))), "augmented: the images have the");
+    let images = Array4::<f32>::zeros((5, 4, 3, 1));
+    refused(Resized::new(&images, (5, 0)), "resized: the size is 5×0; it is at least 1×1");
+    let two = [images.view(), images.view()];
+    refused(Augmented::new(two), "augmented: got 2 arrays; give one of images");
 }

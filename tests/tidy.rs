@@ -4,11 +4,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The modules from top to bottom: each uses those before it and none behind it.
-const ORDER: [&str; 18] = [
+const ORDER: [&str; 20] = [
     "error",
     "shape",
     "random",
     "arrays",
+    "samples",
+    "batches",
     "initializers",
     "kernels",
     "layers",

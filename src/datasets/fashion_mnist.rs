@@ -25,7 +25,8 @@ const FASHION_MNIST: Collection = Collection {
     variable: "FASHION_MNIST_DIR",
     folder: "fashion-mnist",
     system: "/usr/share/datasets/fashion-mnist",
-    advice: "`apt install dataset-fashion-mnist` (Debian, Ubuntu)",
+    advice: "Put its four files into a directory and name that in FASHION_MNIST_DIR, or \
+             `apt install dataset-fashion-mnist` (Debian, Ubuntu)",
     mirrors: &[
         "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com",
         "http://storage.googleapis.com/tensorflow/tf-keras-datasets",

@@ -11,7 +11,8 @@ const MNIST: Collection = Collection {
     variable: "MNIST_DIR",
     folder: "mnist",
     system: "/usr/share/datasets/mnist",
-    advice: "copy them into /usr/share/datasets/mnist",
+    advice: "Put its four files into a directory and name that in MNIST_DIR, or \
+             copy them into /usr/share/datasets/mnist",
     mirrors: &[
         "http://ossci-datasets.s3.amazonaws.com/mnist",
         "http://storage.googleapis.com/cvdf-datasets/mnist",

@@ -1,6 +1,7 @@
-//! Images to train on: Fashion-MNIST, MNIST, and the IDX files they are kept in.
+//! Images to train on: Fashion-MNIST, MNIST, and the IDX files they are kept in; CIFAR-10 and folders of
+//! photographs, which are read when they are needed.
 //!
-//! Each dataset is looked for in this order: the directory its environment variable names, the
+//! Fashion-MNIST and MNIST are looked for in this order: the directory its environment variable names, the
 //! user's cache directory (`$XDG_CACHE_HOME/convnet` or `~/.cache/convnet`), where Debian's package
 //! puts it, and, with the feature `download`, on the web, from where it is fetched into the cache.
 //! A directory that somebody named is never passed over: if it cannot serve, that is an error.
@@ -16,16 +17,25 @@
 //! # Ok::<(), convnet::Error>(())
 //! ```
 
+pub mod cifar10;
 #[cfg(feature = "download")]
 mod download;
 pub mod fashion_mnist;
 mod four_files;
 pub mod idx;
+#[cfg(feature = "images")]
+mod image_folder;
+mod labels;
 pub mod mnist;
+#[cfg(feature = "images")]
+mod picture;
 mod search;
 
 use ndarray::{Array2, Array4};
 
+#[cfg(feature = "images")]
+pub use image_folder::{ImageFolder, Photos};
+pub use labels::Labels;
 pub use search::{Found, Source};
 
 /// Images and what they show.
@@ -46,7 +56,7 @@ struct Collection {
     folder: &'static str,
     /// Where a package of the system puts the four files.
     system: &'static str,
-    /// What a user may do to have it, besides setting the variable.
+    /// What a user is to do to have it, as a sentence without its full stop.
     advice: &'static str,
     /// Web directories with the four files, gzipped, in the order in which they are tried.
     mirrors: &'static [&'static str],

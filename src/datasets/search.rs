@@ -85,53 +85,89 @@ pub(super) fn open(directory: &Path) -> Result<Found> {
 
 /// The first copy in the order that the module's documentation gives.
 pub(super) fn find(collection: &Collection) -> Result<Found> {
+    let source = find_wanted(&wanted(collection, &|cache| download(collection, cache)))?;
+    Ok(Found { source })
+}
+
+/// What is looked for, and what tells that it is there.
+pub(super) struct Wanted<'w> {
+    pub(super) title: &'w str,
+    /// The environment variable that names its directory.
+    pub(super) variable: &'static str,
+    /// The name of its directory below the cache directory.
+    pub(super) folder: &'w str,
+    /// Where a package of the system puts it.
+    pub(super) system: Option<&'w str>,
+    /// What a user is to do to have it, as a sentence without its full stop.
+    pub(super) advice: &'w str,
+    /// Why a directory does not hold it, if it does not.
+    pub(super) fault: &'w dyn Fn(&Path) -> Option<String>,
+    /// Fetches it into the cache directory, or says why not.
+    pub(super) download: &'w dyn Fn(&Path) -> Result<(), String>,
+}
+
+/// The first copy: the directory that is named, the cache's, the system's, or a download.
+pub(super) fn find_wanted(wanted: &Wanted<'_>) -> Result<Source> {
     Places {
-        named: env::var_os(collection.variable).map(PathBuf::from),
-        cache: cache_directory().map(|cache| cache.join("convnet").join(collection.folder)),
-        system: PathBuf::from(collection.system),
+        named: env::var_os(wanted.variable).map(PathBuf::from),
+        cache: cache_directory().map(|cache| cache.join("convnet").join(wanted.folder)),
+        system: wanted.system.map(PathBuf::from),
     }
-    .find(collection)
+    .find(wanted)
+}
+
+fn wanted<'w>(
+    collection: &'w Collection,
+    download: &'w dyn Fn(&Path) -> Result<(), String>,
+) -> Wanted<'w> {
+    Wanted {
+        title: collection.title,
+        variable: collection.variable,
+        folder: collection.folder,
+        system: Some(collection.system),
+        advice: collection.advice,
+        fault: &four_files::fault,
+        download,
+    }
 }
 
 /// Where to look, apart from the environment so that tests can say it.
 struct Places {
     named: Option<PathBuf>,
     cache: Option<PathBuf>,
-    system: PathBuf,
+    system: Option<PathBuf>,
 }
 
 impl Places {
-    fn find(self, collection: &Collection) -> Result<Found> {
-        let Collection { title, variable, advice, .. } = *collection;
+    fn find(self, wanted: &Wanted<'_>) -> Result<Source> {
+        let Wanted { title, variable, advice, fault, .. } = *wanted;
         if let Some(directory) = self.named {
-            return match four_files::fault(&directory) {
-                None => Ok(Found { source: Source::Environment { variable, directory } }),
+            return match fault(&directory) {
+                None => Ok(Source::Environment { variable, directory }),
                 Some(fault) => Err(Error::file(format!("{title}: {variable} is set, but {fault}"))),
             };
         }
         let mut faults = vec![format!("{variable} is not set")];
         if let Some(cache) = &self.cache {
-            match four_files::fault(cache) {
-                None => return Ok(Found { source: Source::Cache(cache.clone()) }),
+            match fault(cache) {
+                None => return Ok(Source::Cache(cache.clone())),
                 Some(fault) => faults.push(fault),
             }
         }
-        match four_files::fault(&self.system) {
-            None => return Ok(Found { source: Source::System(self.system) }),
-            Some(fault) => faults.push(fault),
+        if let Some(system) = self.system {
+            match fault(&system) {
+                None => return Ok(Source::System(system)),
+                Some(fault) => faults.push(fault),
+            }
         }
         match self.cache {
-            None => faults.push("there is no cache directory for a download: set HOME".into()),
-            Some(cache) => match download(collection, &cache) {
-                Ok(()) => return Ok(Found { source: Source::Download(cache) }),
+            None => faults.push("there is no cache directory: set HOME".into()),
+            Some(cache) => match (wanted.download)(&cache) {
+                Ok(()) => return Ok(Source::Download(cache)),
                 Err(fault) => faults.push(fault),
             },
         }
-        Err(Error::file(format!(
-            "{title} was not found: {}. Put its four files into a directory and name that in \
-             {variable}, or {advice}",
-            faults.join("; ")
-        )))
+        Err(Error::file(format!("{title} was not found: {}. {advice}", faults.join("; "))))
     }
 }
 
@@ -171,10 +207,14 @@ mod tests {
         variable: "CLOTHES_DIR",
         folder: "clothes",
         system: "/no/such/system/directory",
-        advice: "install them",
+        advice: "Install them",
         mirrors: &[],
         checksums: [""; 4],
     };
+
+    fn find_offline(places: Places) -> Result<Source> {
+        places.find(&wanted(&OFFLINE, &|cache| download(&OFFLINE, cache)))
+    }
 
     /// Makes a directory with the four files, empty since nobody reads them here.
     fn full(directory: PathBuf) -> PathBuf {
@@ -190,10 +230,8 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let [named, cache, system] = ["n", "c", "s"].map(|name| full(root.path().join(name)));
         let find = |named: Option<&PathBuf>| {
-            Places { named: named.cloned(), cache: Some(cache.clone()), system: system.clone() }
-                .find(&OFFLINE)
-                .unwrap()
-                .source
+            let (cache, system) = (Some(cache.clone()), Some(system.clone()));
+            find_offline(Places { named: named.cloned(), cache, system }).unwrap()
         };
         let variable = "CLOTHES_DIR";
         let directory = named.clone();
@@ -209,8 +247,8 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let [named, cache] = ["n", "c"].map(|name| full(root.path().join(name)));
         fs::remove_file(named.join(four_files::NAMES[0])).unwrap();
-        let places = Places { named: Some(named), cache: Some(cache), system: PathBuf::new() };
-        let error = places.find(&OFFLINE).unwrap_err().to_string();
+        let places = Places { named: Some(named), cache: Some(cache), system: None };
+        let error = find_offline(places).unwrap_err().to_string();
         assert!(error.starts_with("Clothes: CLOTHES_DIR is set, but the directory "), "{error}");
         assert!(error.contains(" lacks train-images-idx3-ubyte "), "{error}");
     }
@@ -219,16 +257,16 @@ mod tests {
     fn nowhere_to_be_found_says_why_and_what_to_do() {
         let root = tempfile::tempdir().unwrap();
         let (cache, system) = (root.path().join("c"), root.path().join("s"));
-        let error = Places { named: None, cache: Some(cache.clone()), system: system.clone() }
-            .find(&OFFLINE)
-            .unwrap_err()
-            .to_string();
+        let places =
+            Places { named: None, cache: Some(cache.clone()), system: Some(system.clone()) };
+        let error = find_offline(places).unwrap_err().to_string();
         assert!(error.starts_with("Clothes was not found: CLOTHES_DIR is not set; "), "{error}");
         assert!(error.contains(&format!("{} cannot be read", cache.display())), "{error}");
         assert!(error.contains(&format!("{} cannot be read", system.display())), "{error}");
         assert!(error.contains("download"), "{error}");
-        assert!(error.ends_with("name that in CLOTHES_DIR, or install them"), "{error}");
-        let homeless = Places { named: None, cache: None, system }.find(&OFFLINE).unwrap_err();
+        assert!(error.ends_with(". Install them"), "{error}");
+        let places = Places { named: None, cache: None, system: Some(system) };
+        let homeless = find_offline(places).unwrap_err();
         assert!(homeless.to_string().contains("no cache directory"), "{homeless}");
     }
 }

@@ -20,6 +20,7 @@ pub(crate) mod normalise;
 pub(crate) mod parallel;
 mod pool;
 pub(crate) mod reductions;
+pub(crate) mod resize;
 pub(crate) mod simd;
 pub(crate) mod softmax;
 pub(crate) mod update;

@@ -37,10 +37,9 @@ impl Loss for CategoricalCrossentropy {
         Ok(output.clone())
     }
 
-    fn check_targets(&self, output: &Shape, targets: &[f32]) -> Result<(), String> {
+    fn check_target(&self, output: &Shape, target: &[f32]) -> Result<(), String> {
         let classes = classes(output)?;
-        let rows = output.size() / classes;
-        for (row, target) in targets.chunks_exact(classes).enumerate() {
+        for target in target.chunks_exact(classes) {
             let sum: f32 = target.iter().sum();
             let why = match target.iter().find(|&&t| t < 0.0) {
                 Some(negative) => format!("it holds {negative}"),
@@ -50,9 +49,8 @@ impl Loss for CategoricalCrossentropy {
                 None => continue,
             };
             return Err(format!(
-                "the label of sample {} is not one-hot: {why}; make labels with to_categorical, or \
-                 use SparseCategoricalCrossentropy for integer labels",
-                row / rows
+                "is not one-hot: {why}; make labels with to_categorical, or use \
+                 SparseCategoricalCrossentropy for integer labels"
             ));
         }
         Ok(())

@@ -16,9 +16,9 @@ pub trait Loss: fmt::Debug + Send + Sync {
     /// The shape of one sample's target for an output of this shape, or why there is none.
     fn target_shape(&self, output: &Shape) -> Result<Shape, String>;
 
-    /// Looks through the targets before any work is done; the error is the end of a sentence that
-    /// begins with the method called.
-    fn check_targets(&self, output: &Shape, targets: &[f32]) -> Result<(), String>;
+    /// Looks at the target of one sample before any work is done with it; the error is the end of a
+    /// sentence that begins with "the label of sample 7".
+    fn check_target(&self, output: &Shape, target: &[f32]) -> Result<(), String>;
 
     /// The activation that this loss takes over from the last layer, so that it can work on scores.
     fn pairs_with(&self) -> Option<Activation> {

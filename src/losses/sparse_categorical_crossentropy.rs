@@ -27,16 +27,13 @@ impl Loss for SparseCategoricalCrossentropy {
         Ok(Shape::from(&output[..output.len() - 1]))
     }
 
-    fn check_targets(&self, output: &Shape, targets: &[f32]) -> Result<(), String> {
+    fn check_target(&self, output: &Shape, target: &[f32]) -> Result<(), String> {
         let classes = classes(output)?;
-        let rows = output.size() / classes;
         let wrong = |&label: &f32| label.fract() != 0.0 || !(0.0..classes as f32).contains(&label);
-        match targets.iter().position(wrong) {
-            Some(row) => Err(format!(
-                "the label of sample {} is {}; labels are whole numbers from 0 to {}, one less \
-                 than the model's classes",
-                row / rows,
-                targets[row],
+        match target.iter().find(|label| wrong(label)) {
+            Some(label) => Err(format!(
+                "is {label}; labels are whole numbers from 0 to {}, one less than the model's \
+                 classes",
                 classes - 1
             )),
             None => Ok(()),

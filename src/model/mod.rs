@@ -1,15 +1,18 @@
 //! A model: the sorted steps of a graph and all its weights. Predicts; `compile` makes it trainable.
 
+use std::ops::ControlFlow;
 use std::sync::{Mutex, PoisonError};
 
-use ndarray::{ArrayD, ArrayViewD, IxDyn};
+use ndarray::{ArrayBase, ArrayD, ArrayViewD, Dimension, IxDyn};
 
-use crate::arrays::{Arrays, Samples};
+use crate::arrays::Element;
+use crate::batches::{Chunk, Data};
 use crate::error::{Error, Result};
 use crate::graph::Nodes;
 use crate::kernels::buffer::Buffer;
 use crate::kernels::parallel::inside_pool;
 use crate::random::derive;
+use crate::samples::IntoSamples;
 use crate::shape::Shape;
 
 mod network;
@@ -107,7 +110,12 @@ impl Model {
     ///
     /// # Errors
     /// If the model has no weight of that name, or it has another shape.
-    pub fn set_weight<'a>(&mut self, name: &str, weight: impl Arrays<'a>) -> Result<()> {
+    pub fn set_weight<A, S, D>(&mut self, name: &str, weight: &ArrayBase<S, D>) -> Result<()>
+    where
+        A: Element,
+        S: ndarray::Data<Elem = A>,
+        D: Dimension,
+    {
         let found = self.network.named_weights().find(|(known, ..)| known == name);
         let Some((_, spec, place)) = found else {
             let names: Vec<String> = self.network.named_weights().map(|(name, ..)| name).collect();
@@ -116,21 +124,16 @@ impl Model {
                 names.join(", ")
             )));
         };
-        let arrays = weight.arrays();
-        match arrays.as_slice() {
-            [array] if array.shape() == &*spec.shape => {
-                let floats = if spec.trainable { &mut self.weights } else { &mut self.state };
-                floats[place].iter_mut().zip(array).for_each(|(to, &from)| *to = from);
-                Ok(())
-            }
-            _ => Err(Error::data(format!(
+        if weight.shape() != &*spec.shape {
+            return Err(Error::data(format!(
                 "set_weight: `{name}` has the shape {}, got {}",
                 spec.shape,
-                arrays
-                    .first()
-                    .map_or("no array".to_string(), |a| Shape::from(a.shape()).to_string())
-            ))),
+                Shape::from(weight.shape())
+            )));
         }
+        let floats = if spec.trainable { &mut self.weights } else { &mut self.state };
+        floats[place].copy_from_slice(&A::to_f32(weight.view()));
+        Ok(())
     }
 
     /// A copy of all weights, frozen ones included.
@@ -161,7 +164,7 @@ impl Model {
     /// # Errors
     /// If the data do not have the shape of the model's input, are empty or not finite, or if the
     /// model has several outputs: use [`predict_all`](Model::predict_all).
-    pub fn predict<'a>(&self, x: impl Arrays<'a>) -> Result<ArrayD<f32>> {
+    pub fn predict<'a>(&self, x: impl IntoSamples<'a>) -> Result<ArrayD<f32>> {
         let count = self.network.outputs.len();
         if count != 1 {
             return Err(Error::data(format!(
@@ -175,7 +178,7 @@ impl Model {
     ///
     /// # Errors
     /// If the data do not have the shapes of the model's inputs, are empty or not finite.
-    pub fn predict_all<'a>(&self, x: impl Arrays<'a>) -> Result<Vec<ArrayD<f32>>> {
+    pub fn predict_all<'a>(&self, x: impl IntoSamples<'a>) -> Result<Vec<ArrayD<f32>>> {
         self.outputs(x, "predict_all")
     }
 
@@ -197,43 +200,39 @@ impl Model {
         batches: impl IntoIterator<Item = B>,
     ) -> impl Iterator<Item = Result<ArrayD<f32>>>
     where
-        for<'a> &'a B: Arrays<'a>,
+        for<'a> &'a B: IntoSamples<'a>,
     {
         batches.into_iter().map(|batch| self.predict(&batch))
     }
 
-    fn outputs<'a>(&self, x: impl Arrays<'a>, who: &str) -> Result<Vec<ArrayD<f32>>> {
+    fn outputs<'a>(&self, x: impl IntoSamples<'a>, who: &str) -> Result<Vec<ArrayD<f32>>> {
         let network = &self.network;
-        let x = Samples::inputs(x.arrays(), network.shapes(&network.inputs), who)?;
+        let data = Data::inputs(x.into_samples(), network.shapes(&network.inputs), who)?;
+        let order: Vec<usize> = (0..data.len()).collect();
         let mut outputs: Vec<Vec<f32>> = network
             .shapes(&network.outputs)
-            .map(|shape| Vec::with_capacity(x.n * shape.size()))
+            .map(|shape| Vec::with_capacity(data.len() * shape.size()))
             .collect();
-        let capacity = x.n.min(BATCH_SIZE);
-        let mut workspace = self.workspace(capacity);
-        let mut run = || {
-            for start in (0..x.n).step_by(BATCH_SIZE) {
-                let n = BATCH_SIZE.min(x.n - start);
-                for i in 0..network.inputs.len() {
-                    workspace.input(i, n).copy_from_slice(x.range(i, start, n));
-                }
-                workspace.infer(n, &self.weights, &self.state);
-                for (i, floats) in outputs.iter_mut().enumerate() {
-                    floats.extend_from_slice(workspace.output(i, n));
-                }
+        let mut workspace = self.workspace(data.len().min(BATCH_SIZE));
+        let run = |chunk: Chunk<'_>| {
+            let n = chunk.places.len();
+            for i in 0..chunk.x.arrays() {
+                chunk.x.gather(i, chunk.places, workspace.input(i, n));
             }
+            workspace.infer(n, &self.weights, &self.state);
+            for (i, floats) in outputs.iter_mut().enumerate() {
+                floats.extend_from_slice(workspace.output(i, n));
+            }
+            Ok(ControlFlow::Continue(()))
         };
+        let run = || data.each(&order, BATCH_SIZE, None, run);
         // A single batch is over before another thread would have woken up.
-        if x.n <= BATCH_SIZE {
-            run()
-        } else {
-            inside_pool(run)
-        }
+        if data.len() <= BATCH_SIZE { run() } else { inside_pool(run) }?;
         self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(workspace);
 
         let arrays = outputs.into_iter().zip(network.shapes(&network.outputs));
         let arrays = arrays.map(|(floats, shape)| {
-            let dims: Vec<usize> = [x.n].iter().chain(&**shape).copied().collect();
+            let dims: Vec<usize> = [data.len()].iter().chain(&**shape).copied().collect();
             ArrayD::from_shape_vec(dims, floats).expect("as many floats as the shape says")
         });
         Ok(arrays.collect())

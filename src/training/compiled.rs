@@ -1,10 +1,8 @@
 //! A model with what it takes to train it, one batch at a time.
 
-use std::ops::{Deref, DerefMut};
+use std::ops::{ControlFlow, Deref, DerefMut};
 
-use ndarray::{CowArray, IxDyn};
-
-use crate::arrays::{Arrays, Samples};
+use crate::batches::{Chunk, Data};
 use crate::callbacks::Logs;
 use crate::error::{Error, ErrorKind, Result};
 use crate::kernels::buffer::Buffer;
@@ -13,6 +11,7 @@ use crate::losses::Loss;
 use crate::metrics::{IntoMetrics, Metric};
 use crate::model::{BATCH_SIZE, Model, Network, Summary};
 use crate::optimizers::{MOST_SLOTS, Optimizer};
+use crate::samples::{Column, IntoSamples};
 
 use super::evaluation::Evaluation;
 use super::objective::Objective;
@@ -119,11 +118,16 @@ impl CompiledModel {
     /// Loss and metrics over all samples, in inference mode, 32 samples at a time.
     ///
     /// # Errors
-    /// If the data do not fit the model or the loss, are empty or not finite.
-    pub fn evaluate<'a>(&mut self, x: impl Arrays<'a>, y: impl Arrays<'a>) -> Result<Logs> {
-        let (x, y) = self.samples(x.arrays(), y.arrays(), "evaluate")?;
+    /// If the data do not fit the model or the loss, are empty, not finite or cannot be loaded.
+    pub fn evaluate<'a>(
+        &mut self,
+        x: impl IntoSamples<'a>,
+        y: impl IntoSamples<'a>,
+    ) -> Result<Logs> {
+        let data = self.data(x.into_samples(), y.into_samples(), "evaluate")?;
+        let order: Vec<usize> = (0..data.len()).collect();
         let mut tallies = self.tallies();
-        inside_pool(|| self.evaluate_samples(&x, &y, 0..x.n, BATCH_SIZE, &mut tallies));
+        inside_pool(|| self.evaluate_samples(&data, &order, BATCH_SIZE, &mut tallies))?;
         Ok(tallies.logs().clone())
     }
 
@@ -131,19 +135,25 @@ impl CompiledModel {
     /// For a training loop of your own; `seed` is what dropout draws from, another for every step.
     ///
     /// # Errors
-    /// If the data do not fit the model or the loss, are empty or not finite, or if the loss is not
-    /// finite; the weights are then as before.
+    /// If the data do not fit the model or the loss, are empty, not finite or cannot be loaded, or if
+    /// the loss is not finite; the weights are then as before.
     pub fn train_on_batch<'a>(
         &mut self,
-        x: impl Arrays<'a>,
-        y: impl Arrays<'a>,
+        x: impl IntoSamples<'a>,
+        y: impl IntoSamples<'a>,
         seed: u64,
     ) -> Result<f64> {
-        let (x, y) = self.samples(x.arrays(), y.arrays(), "train_on_batch")?;
+        let data = self.data(x.into_samples(), y.into_samples(), "train_on_batch")?;
         self.check("train_on_batch")?;
-        let order: Vec<usize> = (0..x.n).collect();
-        let mut tallies = self.tallies();
-        inside_pool(|| self.train_samples(&x, &y, &order, x.n, seed, &mut tallies)).map_err(|loss| {
+        let order: Vec<usize> = (0..data.len()).collect();
+        let (mut tallies, mut loss) = (self.tallies(), Ok(0.0));
+        let step = |chunk: Chunk<'_>| {
+            self.check_loaded(&data, &chunk)?;
+            loss = self.train_samples(&chunk, data.len(), seed, &mut tallies);
+            Ok(ControlFlow::Continue(()))
+        };
+        inside_pool(|| data.each(&order, data.len(), Some(seed), step))?;
+        loss.map_err(|loss| {
             let why = format!(
                 "train_on_batch: the loss became {loss}; the weights are as before; try a smaller \
                  learning rate or scale the inputs"
@@ -163,30 +173,42 @@ impl CompiledModel {
     }
 
     /// Data checked against the inputs, outputs and the loss.
-    pub(super) fn samples<'a>(
+    pub(super) fn data<'a>(
         &self,
-        x: Vec<CowArray<'a, f32, IxDyn>>,
-        y: Vec<CowArray<'a, f32, IxDyn>>,
+        x: Vec<Column<'a>>,
+        y: Vec<Column<'a>>,
         who: &str,
-    ) -> Result<(Samples<'a>, Samples<'a>)> {
-        let x = Samples::inputs(x, self.network.shapes(&self.network.inputs), who)?;
+    ) -> Result<Data<'a>> {
+        let x = Data::inputs(x, self.network.shapes(&self.network.inputs), who)?;
         let mut targets = Vec::new();
         for shape in self.network.shapes(&self.network.outputs) {
             let target = self.objective.loss.target_shape(shape);
             targets.push(target.map_err(|why| Error::data(format!("{who}: {why}")))?);
         }
-        let y = Samples::labels(y, &targets, who)?;
-        if x.n != y.n {
-            return Err(Error::data(format!(
-                "{who}: got {} inputs but {} labels; every sample needs one of each",
-                x.n, y.n
-            )));
+        let data = x.labels(y, &targets)?;
+        for (output, target) in targets.iter().enumerate() {
+            let labels = data.labels_in_memory(output).unwrap_or(&[]);
+            for (sample, label) in labels.chunks_exact(target.size()).enumerate() {
+                self.check_label(output, sample, label, who)?;
+            }
         }
-        for (output, shape) in self.network.shapes(&self.network.outputs).enumerate() {
-            let checked = self.objective.loss.check_targets(shape, y.floats(output));
-            checked.map_err(|why| Error::data(format!("{who}: {why}")))?;
+        Ok(data)
+    }
+
+    /// The labels of samples that were just loaded.
+    pub(super) fn check_loaded(&self, data: &Data<'_>, chunk: &Chunk<'_>) -> Result<()> {
+        for output in (0..chunk.y.arrays()).filter(|_| chunk.loaded) {
+            for (&place, &sample) in chunk.places.iter().zip(chunk.indices) {
+                self.check_label(output, sample, chunk.y.sample(output, place), data.who())?;
+            }
         }
-        Ok((x, y))
+        Ok(())
+    }
+
+    fn check_label(&self, output: usize, sample: usize, label: &[f32], who: &str) -> Result<()> {
+        let shape = &self.network.steps[self.network.outputs[output]].shape;
+        let checked = self.objective.loss.check_target(shape, label);
+        checked.map_err(|why| Error::data(format!("{who}: the label of sample {sample} {why}")))
     }
 
     /// What makes no sense before any work is done.
@@ -206,18 +228,17 @@ impl CompiledModel {
         Ok(())
     }
 
-    /// One step on the samples of these indices, at most `batch_size`, which decides how they are laid
+    /// One step on these samples, at most `batch_size`, which decides how they are laid
     /// out: a short last batch goes the way of the others. Returns their mean loss; `Err` with it if it is not
     /// finite, and then the model is as before.
     pub(super) fn train_samples(
         &mut self,
-        x: &Samples<'_>,
-        y: &Samples<'_>,
-        indices: &[usize],
+        chunk: &Chunk<'_>,
         batch_size: usize,
         seed: u64,
         tallies: &mut Tallies,
     ) -> Result<f64, f64> {
+        let &Chunk { x, y, places: indices, .. } = chunk;
         let n = indices.len();
         let shards = match &mut self.shards {
             Some(shards) if shards.are_for(batch_size) => shards,
@@ -247,20 +268,25 @@ impl CompiledModel {
         Ok(loss)
     }
 
-    /// Loss and metrics of a range of samples.
+    /// Loss and metrics of the samples of these indices.
     pub(super) fn evaluate_samples(
         &mut self,
-        x: &Samples<'_>,
-        y: &Samples<'_>,
-        range: std::ops::Range<usize>,
+        data: &Data<'_>,
+        indices: &[usize],
         batch_size: usize,
         tallies: &mut Tallies,
-    ) {
-        let batch_size = batch_size.min(range.len());
-        let evaluation = match &mut self.evaluation {
+    ) -> Result<()> {
+        let batch_size = batch_size.min(indices.len());
+        let mut evaluation = match self.evaluation.take() {
             Some(evaluation) if evaluation.is_for(batch_size) => evaluation,
-            other => other.insert(Evaluation::new(&self.network, batch_size)),
+            _ => Evaluation::new(&self.network, batch_size),
         };
-        evaluation.run(&self.model, &self.objective, x, y, range, tallies);
+        let evaluated = data.each(indices, evaluation.at_once(), None, |chunk| {
+            self.check_loaded(data, &chunk)?;
+            evaluation.run(&self.model, &self.objective, &chunk, tallies);
+            Ok(ControlFlow::Continue(()))
+        });
+        self.evaluation = Some(evaluation);
+        evaluated
     }
 }

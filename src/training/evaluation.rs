@@ -1,13 +1,11 @@
 //! Loss and metrics in inference mode, several batches at once.
 
-use std::ops::Range;
-
 use rayon::prelude::*;
 
 use super::objective::Objective;
 use super::shards::is_small;
 use super::tallies::Tallies;
-use crate::arrays::Samples;
+use crate::batches::Chunk;
 use crate::model::{Model, Network, Workspace};
 
 /// Batches of a small network that are worked on at once.
@@ -24,8 +22,8 @@ pub(super) struct Evaluation {
 #[derive(Debug)]
 struct Part {
     workspace: Workspace,
-    samples: Range<usize>,
-    /// For each output of the model, the sum of the losses.
+    /// For each output of the model, the targets, and the sum of the losses.
+    targets: Vec<Vec<f32>>,
     losses: Vec<f64>,
 }
 
@@ -34,7 +32,7 @@ impl Evaluation {
     pub(super) fn new(network: &Network, batch_size: usize) -> Self {
         let part = |_| Part {
             workspace: Workspace::for_inference(network, batch_size),
-            samples: 0..0,
+            targets: vec![Vec::new(); network.outputs.len()],
             losses: vec![0.0; network.outputs.len()],
         };
         let parts = if is_small(network) { BATCHES } else { 1 };
@@ -46,50 +44,43 @@ impl Evaluation {
         self.batch_size == batch_size
     }
 
-    /// Adds a range of samples to the tallies, in order.
+    /// How many samples are worked on at once.
+    pub(super) fn at_once(&self) -> usize {
+        self.batch_size * self.parts.len()
+    }
+
+    /// Adds samples to the tallies, in order, at most as many as are worked on at once.
     pub(super) fn run(
         &mut self,
         model: &Model,
         objective: &Objective,
-        x: &Samples<'_>,
-        y: &Samples<'_>,
-        range: Range<usize>,
+        chunk: &Chunk<'_>,
         tallies: &mut Tallies,
     ) {
-        for start in range.clone().step_by(self.batch_size * self.parts.len()) {
-            for (i, part) in self.parts.iter_mut().enumerate() {
-                let [start, end] = [i, i + 1].map(|i| range.end.min(start + i * self.batch_size));
-                part.samples = start..end;
+        let parts = self.parts.par_iter_mut().zip(chunk.places.par_chunks(self.batch_size));
+        parts.for_each(|(part, places)| part.run(model, objective, chunk, places));
+        for (part, places) in self.parts.iter_mut().zip(chunk.places.chunks(self.batch_size)) {
+            let n = places.len();
+            for (i, (targets, &loss)) in part.targets.iter().zip(&part.losses).enumerate() {
+                let output = part.workspace.output(i, n);
+                tallies.add(i, loss, output, targets, objective.classes(i));
             }
-            self.parts.par_iter_mut().for_each(|part| part.run(model, objective, x, y));
-            for part in &mut self.parts {
-                let (start, n) = (part.samples.start, part.samples.len());
-                if n == 0 {
-                    break;
-                }
-                for (i, &loss) in part.losses.iter().enumerate() {
-                    let (output, targets) = (part.workspace.output(i, n), y.range(i, start, n));
-                    tallies.add(i, loss, output, targets, objective.classes(i));
-                }
-                tallies.count(n);
-            }
+            tallies.count(n);
         }
     }
 }
 
 impl Part {
-    fn run(&mut self, model: &Model, objective: &Objective, x: &Samples<'_>, y: &Samples<'_>) {
-        let (start, n) = (self.samples.start, self.samples.len());
-        if n == 0 {
-            return;
-        }
+    fn run(&mut self, model: &Model, objective: &Objective, chunk: &Chunk<'_>, places: &[usize]) {
+        let (x, y, n) = (chunk.x, chunk.y, places.len());
         for i in 0..x.arrays() {
-            self.workspace.input(i, n).copy_from_slice(x.range(i, start, n));
+            x.gather(i, places, self.workspace.input(i, n));
         }
         self.workspace.infer(n, &model.weights, &model.state);
-        for (i, loss) in self.losses.iter_mut().enumerate() {
-            let output = self.workspace.output(i, n);
-            *loss = objective.run(i, n, output, y.range(i, start, n), None);
+        for (i, (targets, loss)) in self.targets.iter_mut().zip(&mut self.losses).enumerate() {
+            targets.resize(n * y.size(i), 0.0);
+            y.gather(i, places, targets);
+            *loss = objective.run(i, n, self.workspace.output(i, n), targets, None);
         }
     }
 }

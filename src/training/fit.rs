@@ -1,9 +1,8 @@
 //! The training loop.
 
 use std::fmt;
-use std::ops::Range;
+use std::ops::{ControlFlow, Range};
 
-use ndarray::{CowArray, IxDyn};
 use rand::seq::SliceRandom;
 
 use super::compiled::CompiledModel;
@@ -11,12 +10,13 @@ use super::history::History;
 use super::progress::{Progress, Verbose};
 use super::split::validation_split;
 use super::tallies::key;
-use crate::arrays::{Arrays, Samples};
+use crate::batches::{Chunk, Data};
 use crate::callbacks::{Callback, Logs, Plan, Training};
 use crate::error::{Error, ErrorKind, Result};
 use crate::kernels::parallel::inside_pool;
 use crate::model::BATCH_SIZE;
 use crate::random::{derive, generator};
+use crate::samples::{Column, IntoSamples};
 
 /// The settings of [`CompiledModel::fit`], with Keras' names and defaults.
 ///
@@ -33,7 +33,7 @@ pub struct Fit<'a> {
     initial_epoch: usize,
     batch_size: usize,
     validation_split: f64,
-    validation_data: Option<[Vec<CowArray<'a, f32, IxDyn>>; 2]>,
+    validation_data: Option<[Vec<Column<'a>>; 2]>,
     shuffle: bool,
     seed: u64,
     verbose: Verbose,
@@ -79,8 +79,8 @@ impl<'a> Fit<'a> {
     }
 
     /// Samples to validate with after every epoch; takes the place of `validation_split`.
-    pub fn validation_data(self, x: impl Arrays<'a>, y: impl Arrays<'a>) -> Self {
-        Self { validation_data: Some([x.arrays(), y.arrays()]), ..self }
+    pub fn validation_data(self, x: impl IntoSamples<'a>, y: impl IntoSamples<'a>) -> Self {
+        Self { validation_data: Some([x.into_samples(), y.into_samples()]), ..self }
     }
 
     /// Whether every epoch takes the samples in another order; `true`.
@@ -129,21 +129,22 @@ impl fmt::Debug for Fit<'_> {
 }
 
 impl CompiledModel {
-    /// Trains. Weights and the optimizer's state go on from where they are, so a second call
+    /// Trains on arrays, or on [`Samples`](crate::Samples) that are made when they are needed.
+    /// Weights and the optimizer's state go on from where they are, so a second call
     /// continues the first.
     ///
     /// # Errors
     /// Before any work: if data or settings make no sense. While training: if the loss becomes NaN
-    /// or infinite, or a callback fails; callbacks are then still told that training has ended, so
+    /// or infinite, a sample cannot be loaded, or a callback fails; callbacks are then still told that training has ended, so
     /// that early stopping restores the best weights.
     pub fn fit<'a>(
         &mut self,
-        x: impl Arrays<'a>,
-        y: impl Arrays<'a>,
+        x: impl IntoSamples<'a>,
+        y: impl IntoSamples<'a>,
         mut fit: Fit<'_>,
     ) -> Result<History> {
         self.check("fit")?;
-        let (x, y) = self.samples(x.arrays(), y.arrays(), "fit")?;
+        let data = self.data(x.into_samples(), y.into_samples(), "fit")?;
         if fit.batch_size == 0 {
             return Err(Error::training("fit: batch_size is 0; it is at least 1"));
         }
@@ -158,15 +159,15 @@ impl CompiledModel {
             )));
         }
         let (train, held_out) = match fit.validation_data {
-            Some(_) => (0..x.n, 0..0),
-            None => validation_split(x.n, fit.validation_split)?,
+            Some(_) => (0..data.len(), 0..0),
+            None => validation_split(data.len(), fit.validation_split)?,
         };
         let given = fit.validation_data.take();
-        let given = given.map(|[x, y]| self.samples(x, y, "fit: validation_data")).transpose()?;
+        let given = given.map(|[x, y]| self.data(x, y, "fit: validation_data")).transpose()?;
         let validation = match &given {
-            Some((x, y)) => Some((x, y, 0..x.n)),
+            Some(data) => Some((data, (0..data.len()).collect())),
             None if held_out.is_empty() => None,
-            None => Some((&x, &y, held_out)),
+            None => Some((&data, held_out.collect())),
         };
 
         let plan = Plan {
@@ -177,9 +178,8 @@ impl CompiledModel {
         let mut callbacks = Callbacks { list: fit.callbacks, stop: false, plan };
         callbacks.list.extend(Progress::callback(fit.verbose));
         let task = Task {
-            x: &x,
-            y: &y,
-            train,
+            data: &data,
+            train: train.collect(),
             validation,
             epochs: fit.initial_epoch..fit.epochs,
             batch_size: fit.batch_size,
@@ -196,7 +196,7 @@ impl CompiledModel {
 
     fn train_epochs(&mut self, task: &Task<'_>, callbacks: &mut Callbacks<'_>) -> Result<History> {
         let mut history = History::default();
-        let mut order: Vec<usize> = task.train.clone().collect();
+        let mut order = task.train.clone();
         callbacks.call(self, |callback, training| callback.on_train_begin(training))?;
         for epoch in task.epochs.clone() {
             let seed = derive(task.seed, epoch as u64);
@@ -207,10 +207,10 @@ impl CompiledModel {
             }
             callbacks.call(self, |callback, training| callback.on_epoch_begin(epoch, training))?;
             let mut logs = self.train_epoch(task, &order, epoch, seed, callbacks)?;
-            if let Some((x, y, range)) = &task.validation {
+            if let Some((data, indices)) = &task.validation {
                 callbacks.call(self, |callback, training| callback.on_test_begin(training))?;
                 let mut tallies = self.tallies();
-                self.evaluate_samples(x, y, range.clone(), task.batch_size, &mut tallies);
+                self.evaluate_samples(data, indices, task.batch_size, &mut tallies)?;
                 let found = tallies.logs();
                 if !found["loss"].is_finite() {
                     return Err(diverged(
@@ -246,27 +246,29 @@ impl CompiledModel {
     ) -> Result<Logs> {
         let mut tallies = self.tallies();
         let batch_size = task.batch_size.min(order.len());
-        for (batch, indices) in order.chunks(task.batch_size).enumerate() {
+        let mut batches = 0..;
+        let step = |chunk: Chunk<'_>| {
+            let batch = batches.next().unwrap_or_default();
+            self.check_loaded(task.data, &chunk)?;
             callbacks
                 .call(self, |callback, training| callback.on_train_batch_begin(batch, training))?;
             let seed = derive(seed, batch as u64);
-            self.train_samples(task.x, task.y, indices, batch_size, seed, &mut tallies).map_err(
-                |loss| {
-                    diverged(
-                        &format!("the loss became {loss}"),
-                        &format!("in epoch {}, batch {}", epoch + 1, batch + 1),
-                        "before that batch",
-                    )
-                },
-            )?;
+            self.train_samples(&chunk, batch_size, seed, &mut tallies).map_err(|loss| {
+                diverged(
+                    &format!("the loss became {loss}"),
+                    &format!("in epoch {}, batch {}", epoch + 1, batch + 1),
+                    "before that batch",
+                )
+            })?;
             let logs = tallies.logs();
             callbacks.call(self, |callback, training| {
                 callback.on_train_batch_end(batch, logs, training)
             })?;
-            if callbacks.stop {
-                break;
-            }
-        }
+            Ok(if callbacks.stop { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+        };
+        // No batch has this number.
+        let seed_of_samples = derive(seed, u64::MAX);
+        task.data.each(order, batch_size, Some(seed_of_samples), step)?;
         Ok(tallies.logs().clone())
     }
 
@@ -302,10 +304,10 @@ fn diverged(what: &str, when: &str, weights: &str) -> Error {
 
 /// A training whose data and settings have been checked.
 struct Task<'t> {
-    x: &'t Samples<'t>,
-    y: &'t Samples<'t>,
-    train: Range<usize>,
-    validation: Option<(&'t Samples<'t>, &'t Samples<'t>, Range<usize>)>,
+    data: &'t Data<'t>,
+    /// The samples to train on, and those to validate with.
+    train: Vec<usize>,
+    validation: Option<(&'t Data<'t>, Vec<usize>)>,
     epochs: Range<usize>,
     batch_size: usize,
     shuffle: bool,

@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 
 use super::objective::Objective;
-use crate::arrays::Samples;
+use crate::batches::InMemory;
 use crate::kernels::buffer::Buffer;
 use crate::kernels::lanes::LANES;
 use crate::kernels::parallel::{CHUNK, Worth, bytes};
@@ -40,8 +40,9 @@ struct Shard {
 
 /// The samples of a step, and what is done with them.
 pub(super) struct Batch<'b, 'x, 'y> {
-    pub(super) x: &'b Samples<'x>,
-    pub(super) y: &'b Samples<'y>,
+    pub(super) x: &'b InMemory<'x>,
+    pub(super) y: &'b InMemory<'y>,
+    /// Where in `x` and `y` the samples are.
     pub(super) indices: &'b [usize],
     pub(super) weights: &'b [f32],
     pub(super) objective: &'b Objective,

@@ -64,7 +64,7 @@ fn smooth(target: f32, by: f32, classes: f32) -> f32 {
 fn smoothed_labels_are_taken() {
     let targets = [1.0, 0.0, 0.0].map(|t| smooth(t, 0.1, 3.0));
     assert!(error(&targets, &[0.933_333_3, 0.033_333_3, 0.033_333_3]) < 1e-6);
-    assert!(CategoricalCrossentropy.check_targets(&3.into(), &targets).is_ok());
+    assert!(CategoricalCrossentropy.check_target(&3.into(), &targets).is_ok());
 }
 
 /// Probabilities are kept 1e-7 from 0 and 1 before the logarithm; 1 − 1e-7 is 0.99999988 in f32.

@@ -1,4 +1,5 @@
-//! What is done to data before training: scaling, standardisation, one-hot labels and back.
+//! What is done to data before training: scaling, standardisation, one-hot labels and back; images of
+//! another size.
 //!
 //! The statistics of a scaler are taken from the training part and applied to every other part, so
 //! that all parts go through the same function and nothing of the test part leaks into training.
@@ -8,6 +9,13 @@ use std::fmt::Display;
 use ndarray::{Array, Array1, Array2, ArrayBase, Axis, Data, Dimension, Ix1, Ix2, RemoveAxis};
 
 use crate::{Error, Result};
+
+mod augmented;
+mod images;
+mod resized;
+
+pub use augmented::Augmented;
+pub use resized::Resized;
 
 /// Scales all values by one function so that those of the training part run from 0 to 1:
 /// `(x − min) / (max − min)`.

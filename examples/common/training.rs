@@ -1,0 +1,118 @@
+//! How the examples that train are told to, and what they write down.
+
+use std::error::Error;
+use std::path::PathBuf;
+use std::time::Instant;
+
+use clap::Args;
+use convnet::IntoSamples;
+use convnet::prelude::*;
+use serde_json::{Value, json};
+
+/// The options of a training by the article's recipe.
+#[derive(Debug, Args)]
+pub(crate) struct Training {
+    /// Train for at most this many epochs
+    #[arg(long, value_name = "N", default_value_t = 10_000)]
+    epochs: usize,
+    /// Images in a training step
+    #[arg(long, value_name = "N", default_value_t = 32)]
+    batch_size: usize,
+    /// Step size of Adam
+    #[arg(long, value_name = "F", default_value_t = 0.001)]
+    learning_rate: f64,
+    /// Fraction of the training images to hold out
+    #[arg(long, value_name = "F", default_value_t = 0.2)]
+    validation_split: f64,
+    /// Epochs without a better validation loss before training stops
+    #[arg(long, value_name = "N", default_value_t = 3)]
+    patience: usize,
+    /// What weights, order and dropout are drawn from
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(crate) seed: u64,
+    /// Threads to train on; all cores if not given
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    threads: Option<u16>,
+    /// Write the result to this file
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+}
+
+impl Training {
+    /// Sets the threads to work on; before any work.
+    pub(crate) fn set_threads(&self) -> Result<(), Box<dyn Error>> {
+        if let Some(threads) = self.threads {
+            rayon::ThreadPoolBuilder::new().num_threads(threads.into()).build_global()?;
+        }
+        Ok(())
+    }
+
+    /// Trains the network on `n` images and their labels, and gives it back with what is to be written
+    /// down.
+    pub(crate) fn run<'a>(
+        &self,
+        (image, class): (&Input, &Node),
+        n: usize,
+        images: impl IntoSamples<'a>,
+        labels: impl IntoSamples<'a>,
+    ) -> Result<(CompiledModel, Value), Box<dyn Error>> {
+        let mut model = Model::new(image, class)?.seed(self.seed).compile(
+            Adam::new(self.learning_rate),
+            CategoricalCrossentropy,
+            [Accuracy],
+        );
+        println!("{}", model.summary());
+
+        let mut stopping = EarlyStopping::new(Monitor::ValLoss)
+            .patience(self.patience)
+            .restore_best_weights(true)
+            .verbose(true);
+        let fit = Fit::new()
+            .epochs(self.epochs)
+            .batch_size(self.batch_size)
+            .validation_split(self.validation_split)
+            .seed(self.seed)
+            .callback(&mut stopping);
+        let start = Instant::now();
+        let history = model.fit(images, labels, fit)?;
+        let seconds = start.elapsed().as_secs_f64();
+        let epochs = history.epoch.len();
+        let trained = n as f64 * (1.0 - self.validation_split) * epochs as f64;
+        let result = json!({
+            "epochs": epochs,
+            "seconds": seconds,
+            "images_per_second": trained / seconds,
+            "seed": self.seed,
+            "threads": rayon::current_num_threads(),
+            "history": history.history,
+        });
+        Ok((model, result))
+    }
+
+    /// Reports how well the model does on the test images, and writes the result where the options say.
+    pub(crate) fn report<'a, X: IntoSamples<'a> + Copy, Name: Into<String>>(
+        &self,
+        mut model: CompiledModel,
+        mut result: Value,
+        images: X,
+        labels: &'a ndarray::Array2<f32>,
+        class_names: impl IntoIterator<Item = Name>,
+    ) -> Result<(), Box<dyn Error>> {
+        let score = model.evaluate(images, labels)?;
+        let predicted = model.predict(images)?;
+        println!("\nTest loss: {:.4} - test accuracy: {:.4}\n", score["loss"], score["accuracy"]);
+        println!("{}", classification_report(labels, &predicted)?.class_names(class_names)?);
+        result["test_accuracy"] = score["accuracy"].into();
+        result["test_loss"] = score["loss"].into();
+        self.write(&result)
+    }
+
+    /// Writes the result where the options say.
+    pub(crate) fn write(&self, result: &Value) -> Result<(), Box<dyn Error>> {
+        let Some(path) = &self.json else { return Ok(()) };
+        std::fs::write(path, serde_json::to_string_pretty(result)? + "\n").map_err(|error| {
+            let sentence = format!("cannot write {}: {error}", path.display());
+            convnet::Error::new(convnet::ErrorKind::File, sentence).into()
+        })
+    }
+}
