@@ -14,7 +14,10 @@ pub use crate::losses::{CategoricalCrossentropy, SparseCategoricalCrossentropy};
 pub use crate::metrics::{Accuracy, accuracy_score, classification_report, confusion_matrix};
 pub use crate::model::Model;
 pub use crate::models;
-pub use crate::optimizers::{Adam, Optimizer};
+pub use crate::optimizers::{
+    Adam, AdamW, CosineDecay, ExponentialDecay, Optimizer, PiecewiseConstantDecay, RMSprop, SGD,
+};
 pub use crate::preprocessing::{MinMax, Standardize, to_categorical};
+pub use crate::regularizers::Regularizer::{self, L1, L1L2, L2};
 pub use crate::samples::Samples;
 pub use crate::training::{CompiledModel, Fit, History, Verbose};

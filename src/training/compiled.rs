@@ -1,6 +1,6 @@
 //! A model with what it takes to train it, one batch at a time.
 
-use std::ops::{ControlFlow, Deref, DerefMut};
+use std::ops::{ControlFlow, Deref, DerefMut, Range};
 
 use crate::batches::{Chunk, Data};
 use crate::callbacks::Logs;
@@ -10,11 +10,12 @@ use crate::kernels::parallel::inside_pool;
 use crate::losses::Loss;
 use crate::metrics::{IntoMetrics, Metric};
 use crate::model::{BATCH_SIZE, Model, Network, Summary};
-use crate::optimizers::{MOST_SLOTS, Optimizer};
+use crate::optimizers::{self, MOST_SLOTS, Optimizer};
 use crate::samples::{Column, IntoSamples};
 
 use super::evaluation::Evaluation;
 use super::objective::Objective;
+use super::penalties::Penalties;
 use super::shards::{Batch, Shards};
 use super::tallies::Tallies;
 
@@ -45,6 +46,8 @@ impl Model {
     ) -> CompiledModel {
         let mut network = self.network.clone();
         let objective = Objective::new(loss, &mut network);
+        let tensors = network.steps.iter().flat_map(|step| step.trainable.clone()).collect();
+        let penalties = Penalties::new(&network);
         CompiledModel {
             state_before: Buffer::zeros(network.frozen_len),
             slots: (0..optimizer.slots().min(MOST_SLOTS))
@@ -55,7 +58,8 @@ impl Model {
             objective,
             optimizer: Box::new(optimizer),
             metrics: metrics.into_metrics(),
-            iterations: 0,
+            tensors,
+            penalties,
             shards: None,
             evaluation: None,
         }
@@ -71,8 +75,9 @@ pub struct CompiledModel {
     objective: Objective,
     pub(super) optimizer: Box<dyn Optimizer>,
     pub(super) metrics: Vec<Box<dyn Metric>>,
-    /// Training steps so far, over all calls of `fit`.
-    iterations: u64,
+    penalties: Penalties,
+    /// Where each trainable weight lies.
+    tensors: Vec<Range<usize>>,
     /// The frozen weights before the current step: forward moves averages before the loss is known.
     state_before: Buffer,
     slots: Vec<Buffer>,
@@ -103,7 +108,7 @@ impl CompiledModel {
     /// The table of layers as [`Model::summary`] gives it; once training has begun it counts what
     /// the optimizer keeps too, as Keras does.
     pub fn summary(&self) -> Summary {
-        match self.iterations {
+        match self.optimizer.iterations() {
             0 => self.model.summary(),
             _ => self.model.summary().optimizer(self.slots.len()),
         }
@@ -212,7 +217,8 @@ impl CompiledModel {
 
     /// What makes no sense before any work is done.
     pub(super) fn check(&self, who: &str) -> Result<()> {
-        self.optimizer.check().map_err(|why| Error::training(format!("{who}: {why}")))?;
+        optimizers::check(&*self.optimizer)
+            .map_err(|why| Error::training(format!("{who}: {why}")))?;
         if self.optimizer.slots() > MOST_SLOTS {
             return Err(Error::training(format!(
                 "{who}: the optimizer wants {} numbers a weight; at most {MOST_SLOTS} are kept",
@@ -251,8 +257,10 @@ impl CompiledModel {
             tallies.add(i, loss, outputs, targets, self.objective.classes(i));
             total += loss;
         });
+        let penalty = self.penalties.sum(weights);
         tallies.count(n);
-        let loss = total / n as f64;
+        tallies.penalise(n, penalty);
+        let loss = total / n as f64 + penalty;
         if !loss.is_finite() {
             state.copy_from_slice(&self.state_before);
             return Err(loss);
@@ -262,8 +270,9 @@ impl CompiledModel {
         for (slot, buffer) in slots.iter_mut().zip(&mut self.slots) {
             *slot = buffer;
         }
-        self.optimizer.step(self.iterations, weights, shards.gradients(), &mut slots[..count]);
-        self.iterations += 1;
+        let (gradients, slots) = (shards.gradients(), &mut slots[..count]);
+        self.penalties.add_gradients(weights, gradients);
+        self.optimizer.apply(&self.tensors, weights, gradients, slots);
         Ok(loss)
     }
 
@@ -280,6 +289,7 @@ impl CompiledModel {
             Some(evaluation) if evaluation.is_for(batch_size) => evaluation,
             _ => Evaluation::new(&self.network, batch_size),
         };
+        tallies.penalise(indices.len(), self.penalties.sum(&self.model.weights));
         let evaluated = data.each(indices, evaluation.at_once(), None, |chunk| {
             self.check_loaded(data, &chunk)?;
             evaluation.run(&self.model, &self.objective, &chunk, tallies);

@@ -4,6 +4,8 @@ use crate::metrics::{Metric, Tally};
 /// The loss and the metrics over the batches of an epoch so far.
 pub(super) struct Tallies {
     samples: usize,
+    /// The sum over the samples of what the weights added to their losses.
+    penalty: f64,
     /// For each output, the sum of its losses, and its metrics.
     outputs: Vec<OutputTallies>,
     logs: Logs,
@@ -35,7 +37,7 @@ impl Tallies {
             names.extend(output.loss_name.clone());
             names.extend(output.metrics.iter().map(|(name, _)| name.clone()));
         }
-        Self { samples: 0, outputs, logs: Logs::with_names(names) }
+        Self { samples: 0, penalty: 0.0, outputs, logs: Logs::with_names(names) }
     }
 
     /// Takes in one output of a batch: the sum of the losses of its samples, the output itself
@@ -60,10 +62,16 @@ impl Tallies {
         self.samples += samples;
     }
 
+    /// Takes in what the weights add to the loss of each of so many samples.
+    pub(super) fn penalise(&mut self, samples: usize, penalty: f64) {
+        self.penalty += penalty * samples as f64;
+    }
+
     /// The means so far.
     pub(super) fn logs(&mut self) -> &Logs {
         let samples = self.samples as f64;
-        self.logs.set("loss", self.outputs.iter().map(|output| output.loss).sum::<f64>() / samples);
+        let total = self.outputs.iter().map(|output| output.loss).sum::<f64>() + self.penalty;
+        self.logs.set("loss", total / samples);
         for output in &self.outputs {
             if let Some(name) = &output.loss_name {
                 self.logs.set(name, output.loss / samples);

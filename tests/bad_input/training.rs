@@ -64,13 +64,14 @@ fn monitoring_what_is_not_there() {
     );
 }
 
+fn fit(optimizer: impl Optimizer + 'static) -> convnet::Result<History> {
+    let model = classifier().into_model();
+    let mut model = model.compile(optimizer, CategoricalCrossentropy, ());
+    model.fit(&inputs(), &one_hot(), silent())
+}
+
 #[test]
 fn an_optimizer_that_makes_no_sense() {
-    let fit = |adam: Adam| {
-        let model = classifier().into_model();
-        let mut model = model.compile(adam, CategoricalCrossentropy, ());
-        model.fit(&inputs(), &one_hot(), silent())
-    };
     for rate in [f64::NAN, f64::INFINITY, -0.001] {
         refused(
             fit(Adam::new(rate)),
@@ -89,6 +90,65 @@ fn an_optimizer_that_makes_no_sense() {
         "fit: adam: epsilon is NaN; it must be at least 0 and finite",
     );
     assert!(fit(Adam::new(0.0)).is_ok(), "a learning rate of 0 only looks");
+    refused(
+        fit(SGD::default().momentum(1.1)),
+        ErrorKind::Training,
+        "fit: sgd: momentum is 1.1; it must be from 0 to 1",
+    );
+    refused(
+        fit(RMSprop::default().rho(-0.5)),
+        ErrorKind::Training,
+        "fit: rmsprop: rho is -0.5; it must be at least 0 and below 1",
+    );
+    refused(
+        fit(AdamW::default().clipnorm(1.0).global_clipnorm(1.0)),
+        ErrorKind::Training,
+        "fit: adamw: both clipnorm and global_clipnorm are given; choose one of them",
+    );
+    refused(
+        fit(SGD::default().clipvalue(0.0)),
+        ErrorKind::Training,
+        "fit: sgd: clipvalue is 0; it must be above 0 and finite, or not given",
+    );
+}
+
+#[test]
+fn a_schedule_that_makes_no_sense() {
+    for (fitted, sentence) in [
+        (
+            fit(Adam::new(ExponentialDecay::new(0.1, 0, 0.5))),
+            "fit: adam: decay_steps of its ExponentialDecay is 0; it is at least 1",
+        ),
+        (
+            fit(Adam::new(ExponentialDecay::new(0.1, 5, -0.5))),
+            "fit: adam: decay_rate of its ExponentialDecay is -0.5; it must be at least 0 and finite",
+        ),
+        (
+            fit(SGD::new(CosineDecay::new(0.1, 0))),
+            "fit: sgd: decay_steps of its CosineDecay is 0; it is at least 1",
+        ),
+        (
+            fit(SGD::new(CosineDecay::new(0.1, 9).warmup(f64::NAN, 3))),
+            "fit: sgd: warmup_target of its CosineDecay is NaN; it must be at least 0 and finite",
+        ),
+        (
+            fit(SGD::new(PiecewiseConstantDecay::new([5], [0.1]))),
+            "fit: sgd: its PiecewiseConstantDecay has 1 values for 1 boundaries; give one value more \
+             than boundaries",
+        ),
+        (
+            fit(SGD::new(PiecewiseConstantDecay::new([5, 5], [0.3, 0.2, 0.1]))),
+            "fit: sgd: a boundary of its PiecewiseConstantDecay is 5 and the next one 5; each must \
+             be larger than the one before",
+        ),
+        (
+            fit(SGD::new(PiecewiseConstantDecay::new([5], [0.3, -0.2]))),
+            "fit: sgd: a value of its PiecewiseConstantDecay is -0.2; it must be at least 0 and \
+             finite",
+        ),
+    ] {
+        refused(fitted, ErrorKind::Training, sentence);
+    }
 }
 
 #[test]

@@ -1,11 +1,11 @@
-//! Losses, the optimizer and whole trainings compared with what Keras computes; the layers are
+//! Losses, optimizers and whole trainings compared with what Keras computes; the layers are
 //! compared in `src/layers/keras.rs`, where their gradients can be seen.
 
 use convnet::layers::{LayerSpec, Pair};
 use convnet::prelude::*;
 
-mod adam;
 mod fixtures;
 mod losses;
+mod optimizers;
 mod parameters;
 mod training;
