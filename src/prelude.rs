@@ -10,8 +10,13 @@ pub use crate::layers::{
     Activation, Add, AveragePooling2D, BatchNormalization, Concatenate, Conv2D, Dense, Dropout,
     Flatten, Layer, MaxPool2D,
 };
-pub use crate::losses::{CategoricalCrossentropy, SparseCategoricalCrossentropy};
-pub use crate::metrics::{Accuracy, accuracy_score, classification_report, confusion_matrix};
+pub use crate::losses::{
+    BinaryCrossentropy, CategoricalCrossentropy, MeanSquaredError, SparseCategoricalCrossentropy,
+};
+pub use crate::metrics::{
+    AUC, Accuracy, BinaryAccuracy, F1Score, Metric, Precision, Recall, TopKCategoricalAccuracy,
+    accuracy_score, classification_report, confusion_matrix,
+};
 pub use crate::model::Model;
 pub use crate::models;
 pub use crate::optimizers::{

@@ -17,13 +17,13 @@ use super::evaluation::Evaluation;
 use super::objective::Objective;
 use super::penalties::Penalties;
 use super::shards::{Batch, Shards};
-use super::tallies::Tallies;
+use super::tallies::{Output, Tallies};
 
 impl Model {
     /// Makes the model trainable. A loss given once is used for every output.
     ///
     /// Where an output ends in the activation that the loss pairs with — softmax with
-    /// [`CategoricalCrossentropy`](crate::losses::CategoricalCrossentropy) — training and evaluation
+    /// [`CategoricalCrossentropy`](struct@crate::losses::CategoricalCrossentropy) — training and evaluation
     /// leave that activation to the loss, which then works on scores and is exact.
     ///
     /// A model that has not been compiled cannot be trained; `fit` is a method of the
@@ -168,12 +168,7 @@ impl CompiledModel {
 
     /// Tallies for this model's outputs and metrics that have seen no sample.
     pub(super) fn tallies(&self) -> Tallies {
-        Tallies::new(&self.output_names(), &self.metrics)
-    }
-
-    pub(super) fn output_names(&self) -> Vec<String> {
-        let network = &self.network;
-        network.outputs.iter().map(|&output| network.steps[output].name.clone()).collect()
+        Tallies::new(self.outputs(), &self.metrics)
     }
 
     /// Data checked against the inputs, outputs and the loss.
@@ -219,6 +214,8 @@ impl CompiledModel {
     pub(super) fn check(&self, who: &str) -> Result<()> {
         optimizers::check(&*self.optimizer)
             .map_err(|why| Error::training(format!("{who}: {why}")))?;
+        self.objective.loss.check().map_err(|why| Error::training(format!("{who}: {why}")))?;
+        self.check_metrics().map_err(|why| Error::training(format!("{who}: {why}")))?;
         if self.optimizer.slots() > MOST_SLOTS {
             return Err(Error::training(format!(
                 "{who}: the optimizer wants {} numbers a weight; at most {MOST_SLOTS} are kept",
@@ -231,6 +228,46 @@ impl CompiledModel {
             )));
         }
         Ok(())
+    }
+
+    /// Metrics that cannot tell anything of an output, or two of the same name.
+    fn check_metrics(&self) -> Result<(), String> {
+        for shape in self.network.shapes(&self.network.outputs) {
+            for metric in &self.metrics {
+                metric.check(shape).map_err(|why| format!("{}: {why}", metric.name()))?;
+            }
+        }
+        let mut keys: Vec<String> = self.keys().into_iter().map(|(key, _)| key).collect();
+        keys.sort();
+        match keys.windows(2).find(|pair| pair[0] == pair[1]) {
+            Some(pair) => Err(format!(
+                "two numbers would be called `{}`; give one metric another name with named",
+                pair[0]
+            )),
+            None => Ok(()),
+        }
+    }
+
+    /// The keys of what an epoch is told about, each with whether larger is better.
+    pub(super) fn keys(&self) -> Vec<(String, bool)> {
+        let mut keys = vec![("loss".to_string(), false)];
+        for output in self.outputs() {
+            keys.extend(output.loss_key().map(|key| (key, false)));
+            for metric in &self.metrics {
+                let larger = metric.larger_is_better();
+                keys.extend(output.keys(&**metric).into_iter().map(|key| (key, larger)));
+            }
+        }
+        keys
+    }
+
+    /// The model's outputs as tallies see them.
+    fn outputs(&self) -> impl Iterator<Item = Output<'_>> {
+        let outputs = &self.network.outputs;
+        outputs.iter().map(|&output| {
+            let step = &self.network.steps[output];
+            Output { name: &step.name, shape: &step.shape, alone: outputs.len() == 1 }
+        })
     }
 
     /// One step on these samples, at most `batch_size`, which decides how they are laid

@@ -9,7 +9,6 @@ use super::compiled::CompiledModel;
 use super::history::History;
 use super::progress::{Progress, Verbose};
 use super::split::validation_split;
-use super::tallies::key;
 use crate::batches::{Chunk, Data};
 use crate::callbacks::{Callback, Logs, Plan, Training};
 use crate::error::{Error, ErrorKind, Result};
@@ -173,7 +172,7 @@ impl CompiledModel {
         let plan = Plan {
             epochs: fit.epochs,
             steps: train.len().div_ceil(fit.batch_size),
-            metrics: self.keys(validation.is_some()),
+            metrics: self.all_keys(validation.is_some()),
         };
         let mut callbacks = Callbacks { list: fit.callbacks, stop: false, plan };
         callbacks.list.extend(Progress::callback(fit.verbose));
@@ -273,17 +272,8 @@ impl CompiledModel {
     }
 
     /// The keys of the logs of an epoch, each with whether larger is better.
-    fn keys(&self, validation: bool) -> Vec<(String, bool)> {
-        let outputs = self.output_names();
-        let mut keys = vec![("loss".to_string(), false)];
-        for output in &outputs {
-            if outputs.len() > 1 {
-                keys.push((format!("{output}_loss"), false));
-            }
-            for metric in &self.metrics {
-                keys.push((key(&outputs, output, &metric.name()), metric.larger_is_better()));
-            }
-        }
+    fn all_keys(&self, validation: bool) -> Vec<(String, bool)> {
+        let mut keys = self.keys();
         if validation {
             let held_out = keys.iter().map(|(name, larger)| (format!("val_{name}"), *larger));
             keys.extend(held_out.collect::<Vec<_>>());

@@ -262,3 +262,55 @@ fn early_stopping_restores_the_best_weights_when_the_loss_runs_away() {
     assert_eq!(stopping.best_epoch(), Some(1));
     assert_eq!(model.weights(), good.weights());
 }
+
+#[test]
+fn a_loss_that_makes_no_sense() {
+    for smoothing in [-0.1, 1.5, f32::NAN] {
+        let model = classifier().into_model();
+        let loss = CategoricalCrossentropy.label_smoothing(smoothing);
+        refused(
+            model.compile(Adam::default(), loss, ()).fit(&inputs(), &one_hot(), silent()),
+            ErrorKind::Training,
+            &format!("fit: label_smoothing is {smoothing}; it must be from 0 to 1"),
+        );
+    }
+}
+
+#[test]
+fn a_metric_that_makes_no_sense() {
+    fn fit(metrics: impl convnet::metrics::IntoMetrics) -> convnet::Result<History> {
+        let model = classifier().into_model();
+        let mut model = model.compile(Adam::default(), CategoricalCrossentropy, metrics);
+        model.fit(&inputs(), &one_hot(), silent())
+    }
+    for (fitted, sentence) in [
+        (
+            fit([Precision::new().class_id(4)]),
+            "fit: precision: class_id is 4, the output has 4 classes; they are counted from 0",
+        ),
+        (
+            fit([Recall::new().top_k(0)]),
+            "fit: recall: top_k is 0, the output has 4 classes; it must be from 1 to 4",
+        ),
+        (
+            fit([BinaryAccuracy::new().threshold(2.0)]),
+            "fit: binary_accuracy: threshold is 2; it must be from 0 to 1",
+        ),
+        (
+            fit([TopKCategoricalAccuracy::new().k(0)]),
+            "fit: top_k_categorical_accuracy: k is 0; it is at least 1",
+        ),
+        (
+            fit([AUC::new().num_thresholds(1)]),
+            "fit: auc: num_thresholds is 1; it must be from 2 to 16777216",
+        ),
+        (
+            fit((Accuracy, Precision::new(), Precision::new().class_id(1))),
+            "fit: two numbers would be called `precision`; give one metric another name with named",
+        ),
+    ] {
+        refused(fitted, ErrorKind::Training, sentence);
+    }
+    let two = (Precision::new(), Precision::new().class_id(1).named("precision_1"));
+    assert_eq!(fit(two).unwrap().history["precision_1"].len(), 1);
+}

@@ -1,4 +1,4 @@
-//! Losses, optimizers and whole trainings compared with what Keras computes; the layers are
+//! Losses, metrics, optimizers and whole trainings compared with what Keras computes; the layers are
 //! compared in `src/layers/keras.rs`, where their gradients can be seen.
 
 use convnet::layers::{LayerSpec, Pair};
@@ -6,6 +6,7 @@ use convnet::prelude::*;
 
 mod fixtures;
 mod losses;
+mod metrics;
 mod optimizers;
 mod parameters;
 mod training;
