@@ -1,6 +1,11 @@
 //! What most programs need: `use convnet::prelude::*;`.
 
-pub use crate::callbacks::{Callback, EarlyStopping, Mode, Monitor};
+#[cfg(feature = "tensorboard")]
+pub use crate::callbacks::TensorBoard;
+pub use crate::callbacks::{
+    CSVLogger, Callback, EarlyStopping, LearningRateScheduler, Mode, ModelCheckpoint, Monitor,
+    ReduceLROnPlateau, TerminateOnNaN,
+};
 pub use crate::datasets;
 pub use crate::graph::{Input, Node, Nodes};
 pub use crate::initializers::Initializer;

@@ -252,13 +252,16 @@ impl CompiledModel {
             callbacks
                 .call(self, |callback, training| callback.on_train_batch_begin(batch, training))?;
             let seed = derive(seed, batch as u64);
-            self.train_samples(&chunk, batch_size, seed, &mut tallies).map_err(|loss| {
-                diverged(
+            let trained = self.train_samples(&chunk, batch_size, seed, &mut tallies);
+            if let Err(loss) = trained
+                && !callbacks.accept(self, batch, loss)?
+            {
+                return Err(diverged(
                     &format!("the loss became {loss}"),
                     &format!("in epoch {}, batch {}", epoch + 1, batch + 1),
                     "before that batch",
-                )
-            })?;
+                ));
+            }
             let logs = tallies.logs();
             callbacks.call(self, |callback, training| {
                 callback.on_train_batch_end(batch, logs, training)
@@ -312,6 +315,17 @@ struct Callbacks<'a> {
 }
 
 impl Callbacks<'_> {
+    /// Whether a callback takes a loss that is not finite for the end of training; all are asked.
+    fn accept(&mut self, compiled: &mut CompiledModel, batch: usize, loss: f64) -> Result<bool> {
+        let mut accepted = false;
+        self.call(compiled, |callback, training| {
+            accepted |= callback.on_invalid_loss(batch, loss, training)?;
+            Ok(())
+        })?;
+        self.stop |= accepted;
+        Ok(accepted)
+    }
+
     /// Calls all, in order; the first error ends it.
     fn call(
         &mut self,

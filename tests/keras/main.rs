@@ -1,9 +1,10 @@
-//! Losses, metrics, optimizers and whole trainings compared with what Keras computes; the layers are
+//! Losses, metrics, optimizers, callbacks and whole trainings compared with what Keras computes; the layers are
 //! compared in `src/layers/keras.rs`, where their gradients can be seen.
 
 use convnet::layers::{LayerSpec, Pair};
 use convnet::prelude::*;
 
+mod callbacks;
 mod fixtures;
 mod losses;
 mod metrics;
