@@ -158,6 +158,7 @@ fn checked_shape(layer: &dyn Layer, inputs: &[Shape]) -> Result<Shape, String> {
     check_size("the output", &shape)?;
     for weight in layer.weights(inputs) {
         check_size(&format!("the weight `{}`", weight.name), &weight.shape)?;
+        weight.check().map_err(|why| format!("the weight `{}` {why}", weight.name))?;
     }
     Ok(shape)
 }

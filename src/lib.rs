@@ -17,6 +17,7 @@ pub mod optimizers;
 pub mod prelude;
 pub mod preprocessing;
 mod random;
+mod regularizers;
 mod samples;
 mod shape;
 pub mod training;
@@ -28,6 +29,7 @@ pub use initializers::Initializer;
 #[doc(hidden)]
 pub use kernels::bench;
 pub use model::{Model, Snapshot, Summary};
+pub use regularizers::Regularizer;
 pub use samples::{Column, IntoSamples, Samples};
 pub use shape::Shape;
 

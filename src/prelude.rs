@@ -1,6 +1,11 @@
 //! What most programs need: `use convnet::prelude::*;`.
 
-pub use crate::callbacks::{Callback, EarlyStopping, Mode, Monitor};
+#[cfg(feature = "tensorboard")]
+pub use crate::callbacks::TensorBoard;
+pub use crate::callbacks::{
+    CSVLogger, Callback, EarlyStopping, LearningRateScheduler, Mode, ModelCheckpoint, Monitor,
+    ReduceLROnPlateau, TerminateOnNaN,
+};
 pub use crate::datasets;
 pub use crate::graph::{Input, Node, Nodes};
 pub use crate::initializers::Initializer;
@@ -10,11 +15,19 @@ pub use crate::layers::{
     Activation, Add, AveragePooling2D, BatchNormalization, Concatenate, Conv2D, Dense, Dropout,
     Flatten, Layer, MaxPool2D,
 };
-pub use crate::losses::{CategoricalCrossentropy, SparseCategoricalCrossentropy};
-pub use crate::metrics::{Accuracy, accuracy_score, classification_report, confusion_matrix};
+pub use crate::losses::{
+    BinaryCrossentropy, CategoricalCrossentropy, MeanSquaredError, SparseCategoricalCrossentropy,
+};
+pub use crate::metrics::{
+    AUC, Accuracy, BinaryAccuracy, F1Score, Metric, Precision, Recall, TopKCategoricalAccuracy,
+    accuracy_score, classification_report, confusion_matrix,
+};
 pub use crate::model::Model;
 pub use crate::models;
-pub use crate::optimizers::{Adam, Optimizer};
+pub use crate::optimizers::{
+    Adam, AdamW, CosineDecay, ExponentialDecay, Optimizer, PiecewiseConstantDecay, RMSprop, SGD,
+};
 pub use crate::preprocessing::{MinMax, Standardize, to_categorical};
+pub use crate::regularizers::Regularizer::{self, L1, L1L2, L2};
 pub use crate::samples::Samples;
 pub use crate::training::{CompiledModel, Fit, History, Verbose};

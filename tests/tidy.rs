@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The modules from top to bottom: each uses those before it and none behind it.
-const ORDER: [&str; 20] = [
+const ORDER: [&str; 21] = [
     "error",
     "shape",
     "random",
@@ -12,6 +12,7 @@ const ORDER: [&str; 20] = [
     "samples",
     "batches",
     "initializers",
+    "regularizers",
     "kernels",
     "layers",
     "graph",

@@ -1,48 +1,7 @@
-use std::fmt;
-
-use serde::{Deserialize, Serialize};
-
-use super::{Callback, Logs, Training};
-use crate::error::{Error, Result};
+use super::monitor::Watch;
+use super::{Callback, Logs, Mode, Monitor, Training};
+use crate::error::Result;
 use crate::model::Snapshot;
-
-/// Which number of an epoch a callback watches.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Monitor {
-    /// `val_loss`, smaller is better.
-    ValLoss,
-    /// `val_accuracy`, larger is better.
-    ValAccuracy,
-    /// `loss`, smaller is better.
-    Loss,
-    /// `accuracy`, larger is better.
-    Accuracy,
-    /// Any other key of the history.
-    Named(String),
-}
-
-impl fmt::Display for Monitor {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::ValLoss => "val_loss",
-            Self::ValAccuracy => "val_accuracy",
-            Self::Loss => "loss",
-            Self::Accuracy => "accuracy",
-            Self::Named(name) => name,
-        })
-    }
-}
-
-/// Which way is better.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Mode {
-    /// What the metric says of itself; losses go down.
-    Auto,
-    /// Smaller is better.
-    Min,
-    /// Larger is better.
-    Max,
-}
 
 /// Stops when a number has not become better for some epochs. Keras: `EarlyStopping`.
 ///
@@ -68,15 +27,13 @@ pub enum Mode {
 /// `restore_best_weights` the best weights are restored however training ends.
 #[derive(Debug)]
 pub struct EarlyStopping {
-    monitor: Monitor,
+    watch: Watch,
     min_delta: f64,
     patience: usize,
-    mode: Mode,
     baseline: Option<f64>,
     restore_best_weights: bool,
     start_from_epoch: usize,
     verbose: bool,
-    larger_is_better: bool,
     wait: usize,
     stopped_epoch: Option<usize>,
     best: Option<f64>,
@@ -98,11 +55,9 @@ impl EarlyStopping {
     /// are at the end.
     pub fn new(monitor: Monitor) -> Self {
         Self {
-            larger_is_better: matches!(monitor, Monitor::Accuracy | Monitor::ValAccuracy),
-            monitor,
+            watch: Watch::new(monitor),
             min_delta: 0.0,
             patience: 0,
-            mode: Mode::Auto,
             baseline: None,
             restore_best_weights: false,
             start_from_epoch: 0,
@@ -128,12 +83,7 @@ impl EarlyStopping {
     /// Which way is better; what the metric says of itself. Used alone, a [`Monitor::Named`] goes
     /// down unless this says otherwise.
     pub fn mode(self, mode: Mode) -> Self {
-        let larger_is_better = match mode {
-            Mode::Auto => matches!(self.monitor, Monitor::Accuracy | Monitor::ValAccuracy),
-            Mode::Min => false,
-            Mode::Max => true,
-        };
-        Self { mode, larger_is_better, ..self }
+        Self { watch: self.watch.mode(mode), ..self }
     }
 
     /// A value that has to be beaten for the count of epochs to start anew; none.
@@ -207,35 +157,14 @@ impl EarlyStopping {
     }
 
     fn is_better(&self, value: f64, than: f64) -> bool {
-        if self.larger_is_better {
-            value - self.min_delta > than
-        } else {
-            value + self.min_delta < than
-        }
+        self.watch.is_better(value, than, self.min_delta)
     }
 }
 
 impl Callback for EarlyStopping {
     fn on_train_begin(&mut self, training: &mut Training<'_>) -> Result<()> {
         self.reset();
-        let name = self.monitor.to_string();
-        match (training.larger_is_better(&name), self.mode) {
-            (Some(larger), Mode::Auto) => self.larger_is_better = larger,
-            (Some(_), _) => {}
-            (None, _) => {
-                let known: Vec<&str> = training.metrics().collect();
-                let advice = if name.starts_with("val_") {
-                    "give validation_split or validation_data, or monitor another"
-                } else {
-                    "monitor one of these"
-                };
-                return Err(Error::training(format!(
-                    "early stopping: there is no `{name}` to monitor; this training has {}; {advice}",
-                    known.join(", ")
-                )));
-            }
-        }
-        Ok(())
+        self.watch.begin("early stopping", training)
     }
 
     fn on_epoch_end(
@@ -244,7 +173,7 @@ impl Callback for EarlyStopping {
         logs: &mut Logs,
         training: &mut Training<'_>,
     ) -> Result<()> {
-        let Some(value) = logs.get(&self.monitor.to_string()) else { return Ok(()) };
+        let Some(value) = logs.get(&self.watch.key()) else { return Ok(()) };
         let decision = self.update(epoch, value);
         if decision.keep && self.restore_best_weights {
             match &mut self.best_weights {

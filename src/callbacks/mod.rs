@@ -1,14 +1,32 @@
 //! What happens beside training: callbacks, one file each.
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::model::{Model, Snapshot};
-use crate::optimizers::Optimizer;
+use crate::optimizers::{LearningRate, Optimizer};
 
+mod csv_logger;
 mod early_stopping;
+#[cfg(feature = "tensorboard")]
+mod event_file;
+mod learning_rate_scheduler;
 mod logs;
+mod model_checkpoint;
+mod monitor;
+mod reduce_lr_on_plateau;
+#[cfg(feature = "tensorboard")]
+mod tensor_board;
+mod terminate_on_nan;
 
-pub use early_stopping::{Decision, EarlyStopping, Mode, Monitor};
+pub use csv_logger::CSVLogger;
+pub use early_stopping::{Decision, EarlyStopping};
+pub use learning_rate_scheduler::LearningRateScheduler;
 pub use logs::Logs;
+pub use model_checkpoint::ModelCheckpoint;
+pub use monitor::{Mode, Monitor};
+pub use reduce_lr_on_plateau::ReduceLROnPlateau;
+#[cfg(feature = "tensorboard")]
+pub use tensor_board::TensorBoard;
+pub use terminate_on_nan::TerminateOnNaN;
 
 /// Something that `fit` calls at the moments Keras has. Every method does nothing unless written.
 ///
@@ -77,6 +95,18 @@ pub trait Callback: Send {
         Ok(())
     }
 
+    /// After a batch whose loss was not finite: it has not moved the weights. `true` lets training end
+    /// after this batch as if it had been stopped; without a callback that says so, `fit` ends with
+    /// an error. Not in Keras.
+    fn on_invalid_loss(
+        &mut self,
+        _batch: usize,
+        _loss: f64,
+        _training: &mut Training<'_>,
+    ) -> Result<bool> {
+        Ok(false)
+    }
+
     /// Before the validation of an epoch.
     fn on_test_begin(&mut self, _training: &mut Training<'_>) -> Result<()> {
         Ok(())
@@ -122,6 +152,15 @@ impl<C: Callback + ?Sized> Callback for &mut C {
         training: &mut Training<'_>,
     ) -> Result<()> {
         (**self).on_train_batch_end(batch, logs, training)
+    }
+
+    fn on_invalid_loss(
+        &mut self,
+        batch: usize,
+        loss: f64,
+        training: &mut Training<'_>,
+    ) -> Result<bool> {
+        (**self).on_invalid_loss(batch, loss, training)
     }
 
     fn on_test_begin(&mut self, training: &mut Training<'_>) -> Result<()> {
@@ -178,9 +217,20 @@ impl Training<'_> {
         self.optimizer.learning_rate()
     }
 
-    /// Changes the optimizer's learning rate from the next batch on.
+    /// Changes the optimizer's learning rate from the next batch on; takes the place of a schedule.
     pub fn set_learning_rate(&mut self, learning_rate: f64) {
         self.optimizer.set_learning_rate(learning_rate);
+    }
+
+    /// Refuses a schedule, for a callback that would take its place.
+    fn refuse_schedule(&self, who: &str) -> Result<()> {
+        match self.optimizer.common().learning_rate() {
+            LearningRate::Constant(_) => Ok(()),
+            LearningRate::Schedule(schedule) => Err(Error::training(format!(
+                "{who}: the learning rate follows {schedule:?}; give the optimizer a number, or leave \
+                 this callback out"
+            ))),
+        }
     }
 
     /// The number of the last epoch plus one.

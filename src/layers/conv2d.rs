@@ -6,6 +6,7 @@ use super::{Activation, Backward, Infer, Lanes, Layer, Layout, Pair, WeightSpec,
 use crate::initializers::Initializer;
 use crate::kernels::conv::Conv;
 use crate::kernels::window::{Padding, Window};
+use crate::regularizers::Regularizer;
 use crate::shape::Shape;
 
 /// Slides filters over images: `y = activation(x ∗ kernel + bias)`. Keras: `Conv2D`.
@@ -44,6 +45,8 @@ pub struct Conv2D {
     use_bias: bool,
     kernel_initializer: Initializer,
     bias_initializer: Initializer,
+    kernel_regularizer: Option<Regularizer>,
+    bias_regularizer: Option<Regularizer>,
     exact: bool,
 }
 
@@ -59,6 +62,8 @@ impl Conv2D {
             use_bias: true,
             kernel_initializer: Initializer::GlorotUniform,
             bias_initializer: Initializer::Zeros,
+            kernel_regularizer: None,
+            bias_regularizer: None,
             exact: false,
         }
     }
@@ -91,6 +96,16 @@ impl Conv2D {
     /// How the bias starts; `Zeros`.
     pub fn bias_initializer(self, bias_initializer: Initializer) -> Self {
         Self { bias_initializer, ..self }
+    }
+
+    /// What the kernel adds to the loss; nothing.
+    pub fn kernel_regularizer(self, regularizer: Regularizer) -> Self {
+        Self { kernel_regularizer: Some(regularizer), ..self }
+    }
+
+    /// What the bias adds to the loss; nothing.
+    pub fn bias_regularizer(self, regularizer: Regularizer) -> Self {
+        Self { bias_regularizer: Some(regularizer), ..self }
     }
 
     /// Whether every product and sum of the definition is computed; `false`. Otherwise 3×3 and 5×5
@@ -129,9 +144,11 @@ impl Layer for Conv2D {
     fn weights(&self, inputs: &[Shape]) -> Vec<WeightSpec> {
         let Pair([kh, kw]) = self.kernel_size;
         let kernel = [kh, kw, self.accepted(inputs).channels, self.filters];
-        let mut weights = vec![WeightSpec::trainable("kernel", kernel, self.kernel_initializer)];
+        let kernel = WeightSpec::trainable("kernel", kernel, self.kernel_initializer);
+        let mut weights = vec![kernel.regularizer(self.kernel_regularizer)];
         if self.use_bias {
-            weights.push(WeightSpec::trainable("bias", self.filters, self.bias_initializer));
+            let bias = WeightSpec::trainable("bias", self.filters, self.bias_initializer);
+            weights.push(bias.regularizer(self.bias_regularizer));
         }
         weights
     }

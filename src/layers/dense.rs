@@ -8,6 +8,7 @@ use crate::kernels::conv::Conv;
 use crate::kernels::gemm::{Matrix, Write, par_gemm};
 use crate::kernels::reductions::sum_rows;
 use crate::kernels::simd::level;
+use crate::regularizers::Regularizer;
 use crate::shape::Shape;
 
 /// A fully connected layer: `y = activation(x · kernel + bias)`. Keras: `Dense`.
@@ -38,6 +39,8 @@ pub struct Dense {
     use_bias: bool,
     kernel_initializer: Initializer,
     bias_initializer: Initializer,
+    kernel_regularizer: Option<Regularizer>,
+    bias_regularizer: Option<Regularizer>,
 }
 
 /// The largest kernel that is worked on with samples in lanes: it is read anew for every block of 16
@@ -53,6 +56,8 @@ impl Dense {
             use_bias: true,
             kernel_initializer: Initializer::GlorotUniform,
             bias_initializer: Initializer::Zeros,
+            kernel_regularizer: None,
+            bias_regularizer: None,
         }
     }
 
@@ -74,6 +79,16 @@ impl Dense {
     /// How the bias starts; `Zeros`.
     pub fn bias_initializer(self, bias_initializer: Initializer) -> Self {
         Self { bias_initializer, ..self }
+    }
+
+    /// What the kernel adds to the loss; nothing.
+    pub fn kernel_regularizer(self, regularizer: Regularizer) -> Self {
+        Self { kernel_regularizer: Some(regularizer), ..self }
+    }
+
+    /// What the bias adds to the loss; nothing.
+    pub fn bias_regularizer(self, regularizer: Regularizer) -> Self {
+        Self { bias_regularizer: Some(regularizer), ..self }
     }
 
     fn inputs(&self, shape: &Shape) -> usize {
@@ -99,9 +114,11 @@ impl Layer for Dense {
 
     fn weights(&self, inputs: &[Shape]) -> Vec<WeightSpec> {
         let kernel = [self.inputs(&inputs[0]), self.units];
-        let mut weights = vec![WeightSpec::trainable("kernel", kernel, self.kernel_initializer)];
+        let kernel = WeightSpec::trainable("kernel", kernel, self.kernel_initializer);
+        let mut weights = vec![kernel.regularizer(self.kernel_regularizer)];
         if self.use_bias {
-            weights.push(WeightSpec::trainable("bias", self.units, self.bias_initializer));
+            let bias = WeightSpec::trainable("bias", self.units, self.bias_initializer);
+            weights.push(bias.regularizer(self.bias_regularizer));
         }
         weights
     }

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::initializers::Initializer;
 use crate::kernels::window::Window;
+use crate::regularizers::Regularizer;
 use crate::shape::Shape;
 
 mod activation;
@@ -137,6 +138,8 @@ pub struct WeightSpec {
     pub initializer: Initializer,
     /// Whether the optimizer moves it. Those it does not move reach the layer as `state`.
     pub trainable: bool,
+    /// What it adds to the loss, if the optimizer moves it.
+    pub regularizer: Option<Regularizer>,
 }
 
 impl WeightSpec {
@@ -146,12 +149,23 @@ impl WeightSpec {
         shape: impl Into<Shape>,
         initializer: Initializer,
     ) -> Self {
-        Self { name, shape: shape.into(), initializer, trainable: true }
+        Self { name, shape: shape.into(), initializer, trainable: true, regularizer: None }
+    }
+
+    /// What makes no sense in it, as the end of a sentence that begins with the weight.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        self.initializer.check()?;
+        self.regularizer.map_or(Ok(()), Regularizer::check)
     }
 
     /// A weight that the optimizer does not move.
     pub fn frozen(name: &'static str, shape: impl Into<Shape>, initializer: Initializer) -> Self {
-        Self { name, shape: shape.into(), initializer, trainable: false }
+        Self { trainable: false, ..Self::trainable(name, shape, initializer) }
+    }
+
+    /// The weight with what it adds to the loss; nothing.
+    pub fn regularizer(self, regularizer: Option<Regularizer>) -> Self {
+        Self { regularizer, ..self }
     }
 }
 

@@ -1,4 +1,4 @@
-use super::{Loss, LossPass, classes, cross_entropy};
+use super::{Loss, LossPass, check_smoothing, classes, cross_entropy};
 use crate::layers::Activation;
 use crate::shape::Shape;
 
@@ -11,6 +11,9 @@ use crate::shape::Shape;
 ///
 /// Targets may be any distribution over the classes; those that are negative or do not sum to 1 are
 /// refused.
+///
+/// The name alone is the loss with Keras' defaults; `CategoricalCrossentropy.label_smoothing(0.1)`
+/// changes one.
 ///
 /// ```
 /// use convnet::prelude::*;
@@ -25,13 +28,32 @@ use crate::shape::Shape;
 /// assert_eq!(logs["accuracy"], 1.0);
 /// # Ok::<(), convnet::Error>(())
 /// ```
-#[derive(Clone, Copy, Debug, Default)]
-pub struct CategoricalCrossentropy;
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct CategoricalCrossentropy {
+    label_smoothing: f32,
+}
+
+/// [`struct@CategoricalCrossentropy`] with Keras' defaults.
+#[allow(non_upper_case_globals)]
+pub const CategoricalCrossentropy: CategoricalCrossentropy =
+    CategoricalCrossentropy { label_smoothing: 0.0 };
+
+impl CategoricalCrossentropy {
+    /// How much of each target is spread over all classes, so that the model is not drawn to be
+    /// certain: `t·(1 − s) + s/classes`; 0.
+    pub fn label_smoothing(self, label_smoothing: f32) -> Self {
+        Self { label_smoothing }
+    }
+}
 
 /// How far a row of targets may be from sum 1: labels smoothed in f32 pass, wrong ones do not.
 const SUM_TOLERANCE: f32 = 1e-3;
 
 impl Loss for CategoricalCrossentropy {
+    fn check(&self) -> Result<(), String> {
+        check_smoothing(self.label_smoothing)
+    }
+
     fn target_shape(&self, output: &Shape) -> Result<Shape, String> {
         classes(output)?;
         Ok(output.clone())
@@ -62,6 +84,7 @@ impl Loss for CategoricalCrossentropy {
 
     fn run(&self, pass: LossPass<'_>) -> f64 {
         let (targets, classes) = (pass.targets, pass.classes);
-        cross_entropy(pass, |row, class| targets[row * classes + class])
+        let (kept, spread) = (1.0 - self.label_smoothing, self.label_smoothing / classes as f32);
+        cross_entropy(pass, |row, class| targets[row * classes + class] * kept + spread)
     }
 }

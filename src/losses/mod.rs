@@ -5,14 +5,23 @@ use std::fmt;
 use crate::layers::Activation;
 use crate::shape::Shape;
 
+mod binary_crossentropy;
 mod categorical_crossentropy;
+mod mean_squared_error;
 mod sparse_categorical_crossentropy;
 
+pub use binary_crossentropy::BinaryCrossentropy;
 pub use categorical_crossentropy::CategoricalCrossentropy;
+pub use mean_squared_error::MeanSquaredError;
 pub use sparse_categorical_crossentropy::SparseCategoricalCrossentropy;
 
 /// What training makes small: a number for each sample, averaged over the batch.
 pub trait Loss: fmt::Debug + Send + Sync {
+    /// What makes no sense in the configuration, as the end of a sentence.
+    fn check(&self) -> Result<(), String> {
+        Ok(())
+    }
+
     /// The shape of one sample's target for an output of this shape, or why there is none.
     fn target_shape(&self, output: &Shape) -> Result<Shape, String>;
 
@@ -96,6 +105,34 @@ fn from_scores(
         }
     }
     loss
+}
+
+/// The mean over all numbers of each output: `each` says what one number costs, given it and its
+/// target, and what that moves by with it; it may write over the number.
+fn elementwise(pass: LossPass<'_>, each: impl Fn(&mut f32, f32) -> (f64, f32)) -> f64 {
+    let LossPass { n, y, targets, dy, share, .. } = pass;
+    let scale = share / y.len() as f32;
+    let numbers = y.len() as f64;
+    let mut sum = 0.0;
+    match dy {
+        Some(dy) => {
+            for ((y, &t), dy) in y.iter_mut().zip(targets).zip(dy) {
+                let (loss, moves) = each(y, t);
+                sum += loss;
+                *dy = moves * scale;
+            }
+        }
+        None => y.iter_mut().zip(targets).for_each(|(y, &t)| sum += each(y, t).0),
+    }
+    sum * n as f64 / numbers
+}
+
+/// Refuses a share of smoothing that is none.
+fn check_smoothing(label_smoothing: f32) -> Result<(), String> {
+    if !(0.0..=1.0).contains(&label_smoothing) {
+        return Err(format!("label_smoothing is {label_smoothing}; it must be from 0 to 1"));
+    }
+    Ok(())
 }
 
 /// Keras keeps probabilities this far from 0 and 1.

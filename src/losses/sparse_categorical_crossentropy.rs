@@ -3,7 +3,7 @@ use crate::layers::Activation;
 use crate::shape::Shape;
 
 /// Cross-entropy with integer labels `(n)` in `0..classes`, otherwise the same as
-/// [`CategoricalCrossentropy`](super::CategoricalCrossentropy). Keras:
+/// [`CategoricalCrossentropy`](struct@super::CategoricalCrossentropy). Keras:
 /// `SparseCategoricalCrossentropy`.
 ///
 /// ```

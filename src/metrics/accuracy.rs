@@ -1,4 +1,5 @@
 use super::{Metric, Tally};
+use crate::shape::Shape;
 
 /// The share of samples whose most probable class is the right one, for one-hot and for integer
 /// labels; for a single output the share on the right side of 0.5. Keras: `accuracy`.
@@ -28,7 +29,7 @@ impl Metric for Accuracy {
         "accuracy".to_string()
     }
 
-    fn tally(&self) -> Box<dyn Tally> {
+    fn tally(&self, _output: &Shape) -> Box<dyn Tally> {
         Box::new(AccuracyTally::default())
     }
 }
@@ -51,13 +52,13 @@ impl Tally for AccuracyTally {
         self.total += rows as u64;
     }
 
-    fn result(&self) -> f64 {
+    fn result(&self, _number: usize) -> f64 {
         self.right as f64 / self.total as f64
     }
 }
 
 /// The position of the largest number, the first of equals.
-fn arg_max(row: &[f32]) -> usize {
+pub(super) fn arg_max(row: &[f32]) -> usize {
     (1..row.len()).fold(0, |best, i| if row[i] > row[best] { i } else { best })
 }
 
@@ -67,14 +68,14 @@ mod tests {
 
     #[test]
     fn counts_over_batches_and_kinds_of_labels() {
-        let mut tally = Accuracy.tally();
+        let mut tally = Accuracy.tally(&2.into());
         tally.add(&[0.1, 0.9, 0.8, 0.2], &[0.0, 1.0, 0.0, 1.0], 2);
         tally.add(&[0.1, 0.9], &[1.0], 2);
-        assert_eq!(tally.result(), 2.0 / 3.0);
+        assert_eq!(tally.result(0), 2.0 / 3.0);
 
-        let mut binary = Accuracy.tally();
+        let mut binary = Accuracy.tally(&1.into());
         binary.add(&[0.4, 0.6, 0.5], &[0.0, 1.0, 1.0], 1);
-        assert_eq!(binary.result(), 2.0 / 3.0);
+        assert_eq!(binary.result(0), 2.0 / 3.0);
     }
 
     #[test]

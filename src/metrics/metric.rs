@@ -2,32 +2,96 @@
 
 use std::fmt;
 
-/// A number that tells how good predictions are.
+use crate::shape::Shape;
+
+/// A number that tells how good predictions are, or several.
 pub trait Metric: fmt::Debug + Send + Sync {
     /// Its key in the logs and the history, as Keras': `accuracy`.
     fn name(&self) -> String;
 
-    /// A tally that has seen no sample yet.
-    fn tally(&self) -> Box<dyn Tally>;
+    /// What makes no sense in it, or for an output of this shape, as the end of a sentence.
+    fn check(&self, _output: &Shape) -> Result<(), String> {
+        Ok(())
+    }
+
+    /// How many numbers it gives for an output of this shape. Several have a key each, counted from 0:
+    /// `f1_score_0`.
+    fn numbers(&self, _output: &Shape) -> usize {
+        1
+    }
+
+    /// A tally that has seen no sample yet, for an output of this shape.
+    fn tally(&self, output: &Shape) -> Box<dyn Tally>;
 
     /// Whether larger is better: what `EarlyStopping` watches for.
     fn larger_is_better(&self) -> bool {
         true
     }
+
+    /// The metric under a name of your own, so that there can be two of a kind.
+    ///
+    /// ```
+    /// use convnet::metrics::{Metric, Precision};
+    ///
+    /// let precision = Precision::new().class_id(3).named("precision_of_dresses");
+    /// assert_eq!(precision.name(), "precision_of_dresses");
+    /// ```
+    fn named(self, name: impl Into<String>) -> Named<Self>
+    where
+        Self: Sized,
+    {
+        Named { name: name.into(), metric: self }
+    }
 }
 
 /// A metric over the batches seen so far.
 pub trait Tally: Send {
-    /// Takes in a batch: rows of `classes` outputs, and the targets: one-hot rows, or one label a
+    /// Takes in a batch: rows of `classes` outputs, and the targets: rows as wide, or one label a
     /// row.
     fn add(&mut self, outputs: &[f32], targets: &[f32], classes: usize);
 
-    /// The value over all batches.
-    fn result(&self) -> f64;
+    /// The value over all batches of the metric's `number`th number, counted from 0.
+    fn result(&self, number: usize) -> f64;
 }
 
-/// The metrics given to `compile`: an array of one kind, a `Vec` of boxed ones of several kinds, or
-/// `()` for none.
+/// A metric under another name; [`Metric::named`] makes it.
+#[derive(Clone, Debug)]
+pub struct Named<M> {
+    name: String,
+    metric: M,
+}
+
+impl<M: Metric> Metric for Named<M> {
+    fn name(&self) -> String {
+        self.name.clone()
+    }
+
+    fn check(&self, output: &Shape) -> Result<(), String> {
+        self.metric.check(output)
+    }
+
+    fn numbers(&self, output: &Shape) -> usize {
+        self.metric.numbers(output)
+    }
+
+    fn tally(&self, output: &Shape) -> Box<dyn Tally> {
+        self.metric.tally(output)
+    }
+
+    fn larger_is_better(&self) -> bool {
+        self.metric.larger_is_better()
+    }
+}
+
+/// The metrics given to `compile`: a tuple of several kinds, an array of one, a `Vec` of boxed ones,
+/// or `()` for none.
+///
+/// ```
+/// use convnet::metrics::{Accuracy, AUC, IntoMetrics, Metric, Recall};
+///
+/// assert_eq!((Accuracy, Recall::new(), AUC::new()).into_metrics().len(), 3);
+/// assert_eq!([Accuracy].into_metrics()[0].name(), "accuracy");
+/// ```
 pub trait IntoMetrics {
     /// The metrics, boxed.
     fn into_metrics(self) -> Vec<Box<dyn Metric>>;
@@ -45,8 +109,23 @@ impl IntoMetrics for Vec<Box<dyn Metric>> {
     }
 }
 
-impl IntoMetrics for () {
-    fn into_metrics(self) -> Vec<Box<dyn Metric>> {
-        Vec::new()
-    }
+macro_rules! tuples {
+    ($($metrics:ident)*) => {
+        impl<$($metrics: Metric + 'static),*> IntoMetrics for ($($metrics,)*) {
+            fn into_metrics(self) -> Vec<Box<dyn Metric>> {
+                #[allow(non_snake_case)]
+                let ($($metrics,)*) = self;
+                vec![$(Box::new($metrics)),*]
+            }
+        }
+    };
 }
+tuples!();
+tuples!(A);
+tuples!(A B);
+tuples!(A B C);
+tuples!(A B C D);
+tuples!(A B C D E);
+tuples!(A B C D E F);
+tuples!(A B C D E F G);
+tuples!(A B C D E F G H);

@@ -17,14 +17,29 @@
 
 mod accuracy;
 mod accuracy_score;
+mod auc;
+mod binary_accuracy;
 mod classification_report;
 mod confusion_matrix;
+mod f1_score;
 mod labels;
+mod mean_squared_error;
 mod metric;
+mod positives;
+mod precision;
+mod recall;
+mod top_k_categorical_accuracy;
+mod truth;
 
 pub use accuracy::Accuracy;
 pub use accuracy_score::accuracy_score;
+pub use auc::{AUC, Curve, SummationMethod};
+pub use binary_accuracy::BinaryAccuracy;
 pub use classification_report::{ClassificationReport, Scores, classification_report};
 pub use confusion_matrix::confusion_matrix;
+pub use f1_score::{Average, F1Score};
 pub use labels::Label;
-pub use metric::{IntoMetrics, Metric, Tally};
+pub use metric::{IntoMetrics, Metric, Named, Tally};
+pub use precision::Precision;
+pub use recall::Recall;
+pub use top_k_categorical_accuracy::TopKCategoricalAccuracy;

@@ -19,6 +19,7 @@ mod network;
 mod slots;
 mod summary;
 mod training_workspace;
+mod weights_file;
 mod workspace;
 
 pub(crate) use network::Network;

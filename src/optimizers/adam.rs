@@ -1,4 +1,4 @@
-use super::Optimizer;
+use super::{Common, LearningRate, Optimizer, Step, at_least_0, below_1};
 use crate::kernels::simd::level;
 use crate::kernels::update::{AdamStep, adam};
 
@@ -18,18 +18,18 @@ use crate::kernels::update::{AdamStep, adam};
 /// assert_eq!(adam.learning_rate(), 3e-4);
 /// assert_eq!(Adam::default().learning_rate(), 1e-3);
 /// ```
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct Adam {
-    learning_rate: f64,
+    common: Common,
     beta_1: f64,
     beta_2: f64,
     epsilon: f64,
 }
 
 impl Adam {
-    /// Adam with this learning rate; [`Adam::default`] has 0.001.
-    pub fn new(learning_rate: f64) -> Self {
-        Self { learning_rate, beta_1: 0.9, beta_2: 0.999, epsilon: 1e-7 }
+    /// Adam with this learning rate or schedule; [`Adam::default`] has 0.001.
+    pub fn new(learning_rate: impl Into<LearningRate>) -> Self {
+        Self { common: Common::new(learning_rate), beta_1: 0.9, beta_2: 0.999, epsilon: 1e-7 }
     }
 
     /// How much of the mean of the gradients each step keeps, in `0..1`; 0.9.
@@ -55,39 +55,31 @@ impl Default for Adam {
 }
 
 impl Optimizer for Adam {
+    fn name(&self) -> &'static str {
+        "adam"
+    }
+
+    fn common(&self) -> &Common {
+        &self.common
+    }
+
+    fn common_mut(&mut self) -> &mut Common {
+        &mut self.common
+    }
+
     fn slots(&self) -> usize {
         2
     }
 
-    fn learning_rate(&self) -> f64 {
-        self.learning_rate
-    }
-
-    fn set_learning_rate(&mut self, learning_rate: f64) {
-        self.learning_rate = learning_rate;
-    }
-
     fn check(&self) -> Result<(), String> {
-        for (name, value, top) in [
-            ("learning_rate", self.learning_rate, f64::MAX),
-            ("beta_1", self.beta_1, 1.0),
-            ("beta_2", self.beta_2, 1.0),
-            ("epsilon", self.epsilon, f64::MAX),
-        ] {
-            if !(0.0..top).contains(&value) {
-                return Err(format!(
-                    "adam: {name} is {value}; it must be at least 0{}",
-                    if top == 1.0 { " and below 1" } else { " and finite" }
-                ));
-            }
-        }
-        Ok(())
+        below_1([("beta_1", self.beta_1), ("beta_2", self.beta_2)])?;
+        at_least_0([("epsilon", self.epsilon)])
     }
 
-    fn step(&self, iteration: u64, w: &mut [f32], g: &[f32], slots: &mut [&mut [f32]]) {
+    fn step(&self, step: Step, w: &mut [f32], g: &[f32], slots: &mut [&mut [f32]]) {
         let [m, v] = slots else { unreachable!("Adam asks for two slots") };
         let betas = [self.beta_1, self.beta_2];
-        let step = AdamStep::new(self.learning_rate, betas, self.epsilon, iteration + 1);
+        let step = AdamStep::new(step.learning_rate, betas, self.epsilon, step.iteration + 1);
         adam(level(), step, w, g, m, v);
     }
 }

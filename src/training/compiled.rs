@@ -1,6 +1,6 @@
 //! A model with what it takes to train it, one batch at a time.
 
-use std::ops::{ControlFlow, Deref, DerefMut};
+use std::ops::{ControlFlow, Deref, DerefMut, Range};
 
 use crate::batches::{Chunk, Data};
 use crate::callbacks::Logs;
@@ -10,19 +10,20 @@ use crate::kernels::parallel::inside_pool;
 use crate::losses::Loss;
 use crate::metrics::{IntoMetrics, Metric};
 use crate::model::{BATCH_SIZE, Model, Network, Summary};
-use crate::optimizers::{MOST_SLOTS, Optimizer};
+use crate::optimizers::{self, MOST_SLOTS, Optimizer};
 use crate::samples::{Column, IntoSamples};
 
 use super::evaluation::Evaluation;
 use super::objective::Objective;
+use super::penalties::Penalties;
 use super::shards::{Batch, Shards};
-use super::tallies::Tallies;
+use super::tallies::{Output, Tallies};
 
 impl Model {
     /// Makes the model trainable. A loss given once is used for every output.
     ///
     /// Where an output ends in the activation that the loss pairs with — softmax with
-    /// [`CategoricalCrossentropy`](crate::losses::CategoricalCrossentropy) — training and evaluation
+    /// [`CategoricalCrossentropy`](struct@crate::losses::CategoricalCrossentropy) — training and evaluation
     /// leave that activation to the loss, which then works on scores and is exact.
     ///
     /// A model that has not been compiled cannot be trained; `fit` is a method of the
@@ -46,6 +47,8 @@ impl Model {
         let mut network = self.network.clone();
         let objective = Objective::new(loss, &mut network);
         network.move_relu_behind_pools();
+        let tensors = network.steps.iter().flat_map(|step| step.trainable.clone()).collect();
+        let penalties = Penalties::new(&network);
         CompiledModel {
             state_before: Buffer::zeros(network.frozen_len),
             slots: (0..optimizer.slots().min(MOST_SLOTS))
@@ -56,7 +59,8 @@ impl Model {
             objective,
             optimizer: Box::new(optimizer),
             metrics: metrics.into_metrics(),
-            iterations: 0,
+            tensors,
+            penalties,
             shards: None,
             evaluation: None,
         }
@@ -72,8 +76,9 @@ pub struct CompiledModel {
     objective: Objective,
     pub(super) optimizer: Box<dyn Optimizer>,
     pub(super) metrics: Vec<Box<dyn Metric>>,
-    /// Training steps so far, over all calls of `fit`.
-    iterations: u64,
+    penalties: Penalties,
+    /// Where each trainable weight lies.
+    tensors: Vec<Range<usize>>,
     /// The frozen weights before the current step: forward moves averages before the loss is known.
     state_before: Buffer,
     slots: Vec<Buffer>,
@@ -104,7 +109,7 @@ impl CompiledModel {
     /// The table of layers as [`Model::summary`] gives it; once training has begun it counts what
     /// the optimizer keeps too, as Keras does.
     pub fn summary(&self) -> Summary {
-        match self.iterations {
+        match self.optimizer.iterations() {
             0 => self.model.summary(),
             _ => self.model.summary().optimizer(self.slots.len()),
         }
@@ -164,12 +169,7 @@ impl CompiledModel {
 
     /// Tallies for this model's outputs and metrics that have seen no sample.
     pub(super) fn tallies(&self) -> Tallies {
-        Tallies::new(&self.output_names(), &self.metrics)
-    }
-
-    pub(super) fn output_names(&self) -> Vec<String> {
-        let network = &self.network;
-        network.outputs.iter().map(|&output| network.steps[output].name.clone()).collect()
+        Tallies::new(self.outputs(), &self.metrics)
     }
 
     /// Data checked against the inputs, outputs and the loss.
@@ -213,7 +213,10 @@ impl CompiledModel {
 
     /// What makes no sense before any work is done.
     pub(super) fn check(&self, who: &str) -> Result<()> {
-        self.optimizer.check().map_err(|why| Error::training(format!("{who}: {why}")))?;
+        optimizers::check(&*self.optimizer)
+            .map_err(|why| Error::training(format!("{who}: {why}")))?;
+        self.objective.loss.check().map_err(|why| Error::training(format!("{who}: {why}")))?;
+        self.check_metrics().map_err(|why| Error::training(format!("{who}: {why}")))?;
         if self.optimizer.slots() > MOST_SLOTS {
             return Err(Error::training(format!(
                 "{who}: the optimizer wants {} numbers a weight; at most {MOST_SLOTS} are kept",
@@ -226,6 +229,46 @@ impl CompiledModel {
             )));
         }
         Ok(())
+    }
+
+    /// Metrics that cannot tell anything of an output, or two of the same name.
+    fn check_metrics(&self) -> Result<(), String> {
+        for shape in self.network.shapes(&self.network.outputs) {
+            for metric in &self.metrics {
+                metric.check(shape).map_err(|why| format!("{}: {why}", metric.name()))?;
+            }
+        }
+        let mut keys: Vec<String> = self.keys().into_iter().map(|(key, _)| key).collect();
+        keys.sort();
+        match keys.windows(2).find(|pair| pair[0] == pair[1]) {
+            Some(pair) => Err(format!(
+                "two numbers would be called `{}`; give one metric another name with named",
+                pair[0]
+            )),
+            None => Ok(()),
+        }
+    }
+
+    /// The keys of what an epoch is told about, each with whether larger is better.
+    pub(super) fn keys(&self) -> Vec<(String, bool)> {
+        let mut keys = vec![("loss".to_string(), false)];
+        for output in self.outputs() {
+            keys.extend(output.loss_key().map(|key| (key, false)));
+            for metric in &self.metrics {
+                let larger = metric.larger_is_better();
+                keys.extend(output.keys(&**metric).into_iter().map(|key| (key, larger)));
+            }
+        }
+        keys
+    }
+
+    /// The model's outputs as tallies see them.
+    fn outputs(&self) -> impl Iterator<Item = Output<'_>> {
+        let outputs = &self.network.outputs;
+        outputs.iter().map(|&output| {
+            let step = &self.network.steps[output];
+            Output { name: &step.name, shape: &step.shape, alone: outputs.len() == 1 }
+        })
     }
 
     /// One step on these samples, at most `batch_size`, which decides how they are laid
@@ -252,8 +295,10 @@ impl CompiledModel {
             tallies.add(i, loss, outputs, targets, self.objective.classes(i));
             total += loss;
         });
+        let penalty = self.penalties.sum(weights);
         tallies.count(n);
-        let loss = total / n as f64;
+        tallies.penalise(n, penalty);
+        let loss = total / n as f64 + penalty;
         if !loss.is_finite() {
             state.copy_from_slice(&self.state_before);
             return Err(loss);
@@ -263,8 +308,9 @@ impl CompiledModel {
         for (slot, buffer) in slots.iter_mut().zip(&mut self.slots) {
             *slot = buffer;
         }
-        self.optimizer.step(self.iterations, weights, shards.gradients(), &mut slots[..count]);
-        self.iterations += 1;
+        let (gradients, slots) = (shards.gradients(), &mut slots[..count]);
+        self.penalties.add_gradients(weights, gradients);
+        self.optimizer.apply(&self.tensors, weights, gradients, slots);
         Ok(loss)
     }
 
@@ -281,6 +327,7 @@ impl CompiledModel {
             Some(evaluation) if evaluation.is_for(batch_size) => evaluation,
             _ => Evaluation::new(&self.network, batch_size),
         };
+        tallies.penalise(indices.len(), self.penalties.sum(&self.model.weights));
         let evaluated = data.each(indices, evaluation.at_once(), None, |chunk| {
             self.check_loaded(data, &chunk)?;
             evaluation.run(&self.model, &self.objective, &chunk, tallies);

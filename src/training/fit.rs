@@ -9,7 +9,6 @@ use super::compiled::CompiledModel;
 use super::history::History;
 use super::progress::{Progress, Verbose};
 use super::split::validation_split;
-use super::tallies::key;
 use crate::batches::{Chunk, Data};
 use crate::callbacks::{Callback, Logs, Plan, Training};
 use crate::error::{Error, ErrorKind, Result};
@@ -173,7 +172,7 @@ impl CompiledModel {
         let plan = Plan {
             epochs: fit.epochs,
             steps: train.len().div_ceil(fit.batch_size),
-            metrics: self.keys(validation.is_some()),
+            metrics: self.all_keys(validation.is_some()),
         };
         let mut callbacks = Callbacks { list: fit.callbacks, stop: false, plan };
         callbacks.list.extend(Progress::callback(fit.verbose));
@@ -253,13 +252,16 @@ impl CompiledModel {
             callbacks
                 .call(self, |callback, training| callback.on_train_batch_begin(batch, training))?;
             let seed = derive(seed, batch as u64);
-            self.train_samples(&chunk, batch_size, seed, &mut tallies).map_err(|loss| {
-                diverged(
+            let trained = self.train_samples(&chunk, batch_size, seed, &mut tallies);
+            if let Err(loss) = trained
+                && !callbacks.accept(self, batch, loss)?
+            {
+                return Err(diverged(
                     &format!("the loss became {loss}"),
                     &format!("in epoch {}, batch {}", epoch + 1, batch + 1),
                     "before that batch",
-                )
-            })?;
+                ));
+            }
             let logs = tallies.logs();
             callbacks.call(self, |callback, training| {
                 callback.on_train_batch_end(batch, logs, training)
@@ -273,17 +275,8 @@ impl CompiledModel {
     }
 
     /// The keys of the logs of an epoch, each with whether larger is better.
-    fn keys(&self, validation: bool) -> Vec<(String, bool)> {
-        let outputs = self.output_names();
-        let mut keys = vec![("loss".to_string(), false)];
-        for output in &outputs {
-            if outputs.len() > 1 {
-                keys.push((format!("{output}_loss"), false));
-            }
-            for metric in &self.metrics {
-                keys.push((key(&outputs, output, &metric.name()), metric.larger_is_better()));
-            }
-        }
+    fn all_keys(&self, validation: bool) -> Vec<(String, bool)> {
+        let mut keys = self.keys();
         if validation {
             let held_out = keys.iter().map(|(name, larger)| (format!("val_{name}"), *larger));
             keys.extend(held_out.collect::<Vec<_>>());
@@ -322,6 +315,17 @@ struct Callbacks<'a> {
 }
 
 impl Callbacks<'_> {
+    /// Whether a callback takes a loss that is not finite for the end of training; all are asked.
+    fn accept(&mut self, compiled: &mut CompiledModel, batch: usize, loss: f64) -> Result<bool> {
+        let mut accepted = false;
+        self.call(compiled, |callback, training| {
+            accepted |= callback.on_invalid_loss(batch, loss, training)?;
+            Ok(())
+        })?;
+        self.stop |= accepted;
+        Ok(accepted)
+    }
+
     /// Calls all, in order; the first error ends it.
     fn call(
         &mut self,

@@ -6,6 +6,7 @@ mod fit;
 mod history;
 mod live_bar;
 mod objective;
+mod penalties;
 mod progress;
 mod shards;
 mod split;

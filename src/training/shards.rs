@@ -107,8 +107,8 @@ impl Shards {
     }
 
     /// The gradients to all weights after a run.
-    pub(super) fn gradients(&self) -> &[f32] {
-        &self.shards[0].gradients
+    pub(super) fn gradients(&mut self) -> &mut [f32] {
+        &mut self.shards[0].gradients
     }
 
     /// Calls `f` with what came out of a run over `n` samples, part after part: the output's number,

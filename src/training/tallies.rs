@@ -1,9 +1,12 @@
 use crate::callbacks::Logs;
 use crate::metrics::{Metric, Tally};
+use crate::shape::Shape;
 
 /// The loss and the metrics over the batches of an epoch so far.
 pub(super) struct Tallies {
     samples: usize,
+    /// The sum over the samples of what the weights added to their losses.
+    penalty: f64,
     /// For each output, the sum of its losses, and its metrics.
     outputs: Vec<OutputTallies>,
     logs: Logs,
@@ -11,31 +14,61 @@ pub(super) struct Tallies {
 
 struct OutputTallies {
     /// The key of its loss, where there are several outputs.
-    loss_name: Option<String>,
+    loss_key: Option<String>,
     loss: f64,
-    metrics: Vec<(String, Box<dyn Tally>)>,
+    /// The tally of each metric, with the key of each of its numbers.
+    metrics: Vec<(Vec<String>, Box<dyn Tally>)>,
+}
+
+/// An output of a model.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Output<'a> {
+    pub(super) name: &'a str,
+    pub(super) shape: &'a Shape,
+    /// Whether it is the only one.
+    pub(super) alone: bool,
+}
+
+impl Output<'_> {
+    /// The key of its loss, where there are several outputs.
+    pub(super) fn loss_key(&self) -> Option<String> {
+        (!self.alone).then(|| format!("{}_loss", self.name))
+    }
+
+    /// The keys of a metric's numbers: its name, after that of the output where there are several;
+    /// several numbers are counted.
+    pub(super) fn keys(&self, metric: &dyn Metric) -> Vec<String> {
+        let name = metric.name();
+        let name = if self.alone { name } else { format!("{}_{name}", self.name) };
+        match metric.numbers(self.shape) {
+            1 => vec![name],
+            numbers => (0..numbers).map(|number| format!("{name}_{number}")).collect(),
+        }
+    }
 }
 
 impl Tallies {
-    /// Tallies that have seen no sample, for outputs of these names.
-    pub(super) fn new(outputs: &[String], metrics: &[Box<dyn Metric>]) -> Self {
+    /// Tallies that have seen no sample.
+    pub(super) fn new<'a>(
+        outputs: impl Iterator<Item = Output<'a>>,
+        metrics: &[Box<dyn Metric>],
+    ) -> Self {
         let outputs: Vec<OutputTallies> = outputs
-            .iter()
             .map(|output| OutputTallies {
-                loss_name: (outputs.len() > 1).then(|| format!("{output}_loss")),
+                loss_key: output.loss_key(),
                 loss: 0.0,
                 metrics: metrics
                     .iter()
-                    .map(|metric| (key(outputs, output, &metric.name()), metric.tally()))
+                    .map(|metric| (output.keys(&**metric), metric.tally(output.shape)))
                     .collect(),
             })
             .collect();
         let mut names = vec!["loss".to_string()];
         for output in &outputs {
-            names.extend(output.loss_name.clone());
-            names.extend(output.metrics.iter().map(|(name, _)| name.clone()));
+            names.extend(output.loss_key.clone());
+            names.extend(output.metrics.iter().flat_map(|(keys, _)| keys.iter().cloned()));
         }
-        Self { samples: 0, outputs, logs: Logs::with_names(names) }
+        Self { samples: 0, penalty: 0.0, outputs, logs: Logs::with_names(names) }
     }
 
     /// Takes in one output of a batch: the sum of the losses of its samples, the output itself
@@ -60,23 +93,26 @@ impl Tallies {
         self.samples += samples;
     }
 
+    /// Takes in what the weights add to the loss of each of so many samples.
+    pub(super) fn penalise(&mut self, samples: usize, penalty: f64) {
+        self.penalty += penalty * samples as f64;
+    }
+
     /// The means so far.
     pub(super) fn logs(&mut self) -> &Logs {
         let samples = self.samples as f64;
-        self.logs.set("loss", self.outputs.iter().map(|output| output.loss).sum::<f64>() / samples);
+        let total = self.outputs.iter().map(|output| output.loss).sum::<f64>() + self.penalty;
+        self.logs.set("loss", total / samples);
         for output in &self.outputs {
-            if let Some(name) = &output.loss_name {
-                self.logs.set(name, output.loss / samples);
+            if let Some(key) = &output.loss_key {
+                self.logs.set(key, output.loss / samples);
             }
-            for (name, metric) in &output.metrics {
-                self.logs.set(name, metric.result());
+            for (keys, metric) in &output.metrics {
+                for (number, key) in keys.iter().enumerate() {
+                    self.logs.set(key, metric.result(number));
+                }
             }
         }
         &self.logs
     }
-}
-
-/// The key of a metric: its name, after that of the output where there are several.
-pub(super) fn key(outputs: &[String], output: &str, metric: &str) -> String {
-    if outputs.len() > 1 { format!("{output}_{metric}") } else { metric.to_string() }
 }

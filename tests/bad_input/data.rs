@@ -244,3 +244,24 @@ fn weights_of_another_name_or_shape() {
         "set_weight: `dense/kernel` has the shape (3, 4), got (4, 3)",
     );
 }
+
+#[test]
+fn labels_of_yes_or_no_answers_beyond_0_to_1() {
+    let x = Input::new(3);
+    let answer = x.apply(Dense::new(1).activation(Sigmoid)).unwrap();
+    let model = Model::new(&x, &answer).unwrap();
+    let mut model = model.compile(Adam::default(), BinaryCrossentropy, ());
+    let mut labels = Array2::<f32>::zeros((8, 1));
+    labels[[5, 0]] = 2.0;
+    refused(
+        model.fit(&inputs(), &labels, silent()),
+        Data,
+        "fit: the label of sample 5 holds 2; labels of yes-or-no answers are from 0 to 1",
+    );
+    refused(
+        model.fit(&inputs(), &Array1::<f32>::zeros(8), silent()),
+        Data,
+        "fit: the labels have the shape (8), the loss wants (n, 1); give labels another axis with \
+         insert_axis(Axis(1))",
+    );
+}

@@ -66,6 +66,26 @@ fn sizes_of_zero() {
 }
 
 #[test]
+fn weights_that_cannot_start_or_cost() {
+    let x = Input::new(3);
+    let got = "dense: cannot take an input of shape (3): the weight";
+    let drawn = Initializer::RandomNormal { mean: 0.0, stddev: -1.0 };
+    refused(
+        x.apply(Dense::new(2).kernel_initializer(drawn)),
+        &format!(
+            "{got} `kernel` is drawn with a mean of 0 and a stddev of -1; give finite numbers, the \
+             stddev at least 0"
+        ),
+    );
+    refused(
+        x.apply(Dense::new(2).bias_regularizer(L1(-0.5))),
+        &format!(
+            "{got} `bias` is regularised by a factor of -0.5; it must be at least 0 and finite"
+        ),
+    );
+}
+
+#[test]
 fn windows_larger_than_the_image() {
     let image = Input::new([4, 9, 1]);
     let got = "cannot take an input of shape (4, 9, 1)";

@@ -64,13 +64,14 @@ fn monitoring_what_is_not_there() {
     );
 }
 
+fn fit(optimizer: impl Optimizer + 'static) -> convnet::Result<History> {
+    let model = classifier().into_model();
+    let mut model = model.compile(optimizer, CategoricalCrossentropy, ());
+    model.fit(&inputs(), &one_hot(), silent())
+}
+
 #[test]
 fn an_optimizer_that_makes_no_sense() {
-    let fit = |adam: Adam| {
-        let model = classifier().into_model();
-        let mut model = model.compile(adam, CategoricalCrossentropy, ());
-        model.fit(&inputs(), &one_hot(), silent())
-    };
     for rate in [f64::NAN, f64::INFINITY, -0.001] {
         refused(
             fit(Adam::new(rate)),
@@ -89,6 +90,65 @@ fn an_optimizer_that_makes_no_sense() {
         "fit: adam: epsilon is NaN; it must be at least 0 and finite",
     );
     assert!(fit(Adam::new(0.0)).is_ok(), "a learning rate of 0 only looks");
+    refused(
+        fit(SGD::default().momentum(1.1)),
+        ErrorKind::Training,
+        "fit: sgd: momentum is 1.1; it must be from 0 to 1",
+    );
+    refused(
+        fit(RMSprop::default().rho(-0.5)),
+        ErrorKind::Training,
+        "fit: rmsprop: rho is -0.5; it must be at least 0 and below 1",
+    );
+    refused(
+        fit(AdamW::default().clipnorm(1.0).global_clipnorm(1.0)),
+        ErrorKind::Training,
+        "fit: adamw: both clipnorm and global_clipnorm are given; choose one of them",
+    );
+    refused(
+        fit(SGD::default().clipvalue(0.0)),
+        ErrorKind::Training,
+        "fit: sgd: clipvalue is 0; it must be above 0 and finite, or not given",
+    );
+}
+
+#[test]
+fn a_schedule_that_makes_no_sense() {
+    for (fitted, sentence) in [
+        (
+            fit(Adam::new(ExponentialDecay::new(0.1, 0, 0.5))),
+            "fit: adam: decay_steps of its ExponentialDecay is 0; it is at least 1",
+        ),
+        (
+            fit(Adam::new(ExponentialDecay::new(0.1, 5, -0.5))),
+            "fit: adam: decay_rate of its ExponentialDecay is -0.5; it must be at least 0 and finite",
+        ),
+        (
+            fit(SGD::new(CosineDecay::new(0.1, 0))),
+            "fit: sgd: decay_steps of its CosineDecay is 0; it is at least 1",
+        ),
+        (
+            fit(SGD::new(CosineDecay::new(0.1, 9).warmup(f64::NAN, 3))),
+            "fit: sgd: warmup_target of its CosineDecay is NaN; it must be at least 0 and finite",
+        ),
+        (
+            fit(SGD::new(PiecewiseConstantDecay::new([5], [0.1]))),
+            "fit: sgd: its PiecewiseConstantDecay has 1 values for 1 boundaries; give one value more \
+             than boundaries",
+        ),
+        (
+            fit(SGD::new(PiecewiseConstantDecay::new([5, 5], [0.3, 0.2, 0.1]))),
+            "fit: sgd: a boundary of its PiecewiseConstantDecay is 5 and the next one 5; each must \
+             be larger than the one before",
+        ),
+        (
+            fit(SGD::new(PiecewiseConstantDecay::new([5], [0.3, -0.2]))),
+            "fit: sgd: a value of its PiecewiseConstantDecay is -0.2; it must be at least 0 and \
+             finite",
+        ),
+    ] {
+        refused(fitted, ErrorKind::Training, sentence);
+    }
 }
 
 #[test]
@@ -201,4 +261,56 @@ fn early_stopping_restores_the_best_weights_when_the_loss_runs_away() {
     assert!(error.to_string().contains("in epoch 3, batch 2"), "{error}");
     assert_eq!(stopping.best_epoch(), Some(1));
     assert_eq!(model.weights(), good.weights());
+}
+
+#[test]
+fn a_loss_that_makes_no_sense() {
+    for smoothing in [-0.1, 1.5, f32::NAN] {
+        let model = classifier().into_model();
+        let loss = CategoricalCrossentropy.label_smoothing(smoothing);
+        refused(
+            model.compile(Adam::default(), loss, ()).fit(&inputs(), &one_hot(), silent()),
+            ErrorKind::Training,
+            &format!("fit: label_smoothing is {smoothing}; it must be from 0 to 1"),
+        );
+    }
+}
+
+#[test]
+fn a_metric_that_makes_no_sense() {
+    fn fit(metrics: impl convnet::metrics::IntoMetrics) -> convnet::Result<History> {
+        let model = classifier().into_model();
+        let mut model = model.compile(Adam::default(), CategoricalCrossentropy, metrics);
+        model.fit(&inputs(), &one_hot(), silent())
+    }
+    for (fitted, sentence) in [
+        (
+            fit([Precision::new().class_id(4)]),
+            "fit: precision: class_id is 4, the output has 4 classes; they are counted from 0",
+        ),
+        (
+            fit([Recall::new().top_k(0)]),
+            "fit: recall: top_k is 0, the output has 4 classes; it must be from 1 to 4",
+        ),
+        (
+            fit([BinaryAccuracy::new().threshold(2.0)]),
+            "fit: binary_accuracy: threshold is 2; it must be from 0 to 1",
+        ),
+        (
+            fit([TopKCategoricalAccuracy::new().k(0)]),
+            "fit: top_k_categorical_accuracy: k is 0; it is at least 1",
+        ),
+        (
+            fit([AUC::new().num_thresholds(1)]),
+            "fit: auc: num_thresholds is 1; it must be from 2 to 16777216",
+        ),
+        (
+            fit((Accuracy, Precision::new(), Precision::new().class_id(1))),
+            "fit: two numbers would be called `precision`; give one metric another name with named",
+        ),
+    ] {
+        refused(fitted, ErrorKind::Training, sentence);
+    }
+    let two = (Precision::new(), Precision::new().class_id(1).named("precision_1"));
+    assert_eq!(fit(two).unwrap().history["precision_1"].len(), 1);
 }

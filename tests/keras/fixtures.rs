@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::*;
 
-/// A file that `fixtures/keras_layers.py` wrote.
+/// A file that a script in `fixtures/` wrote.
 pub(crate) fn fixture(name: &str) -> Value {
     let path = format!("{}/fixtures/{name}.json", env!("CARGO_MANIFEST_DIR"));
     let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));

@@ -24,7 +24,7 @@ fn run(loss: &dyn Loss, targets: &[f32], y: &ArrayD<f32>, scores: bool) -> (f64,
 #[test]
 fn losses_and_gradients() {
     let cases = fixture("losses");
-    assert_eq!(list(&cases).len(), 10);
+    assert_eq!(list(&cases).len(), 19);
     for case in list(&cases) {
         let (mut scores, mut smoothing) = (false, 0.0);
         for (name, value) in map(&case["config"]) {
@@ -36,14 +36,18 @@ fn losses_and_gradients() {
         }
         let (truth, predicted) = (tensor(&case["truth"]), tensor(&case["predicted"]));
         let loss: &dyn Loss = match text(&case["loss"]) {
-            "categorical_crossentropy" => &CategoricalCrossentropy,
-            "sparse_categorical_crossentropy" => &SparseCategoricalCrossentropy,
-            name => panic!("no loss of ours is {name}"),
+            "categorical_crossentropy" => &CategoricalCrossentropy.label_smoothing(smoothing),
+            "binary_crossentropy" => &BinaryCrossentropy.label_smoothing(smoothing),
+            name => {
+                assert_eq!(smoothing, 0.0);
+                match name {
+                    "sparse_categorical_crossentropy" => &SparseCategoricalCrossentropy,
+                    "mean_squared_error" => &MeanSquaredError,
+                    name => panic!("no loss of ours is {name}"),
+                }
+            }
         };
-        let classes = predicted.shape()[1] as f32;
-        let smoothed = |t: &f32| if smoothing > 0.0 { smooth(*t, smoothing, classes) } else { *t };
-        let targets: Vec<f32> = truth.iter().map(smoothed).collect();
-        let (value, dy) = run(loss, &targets, &predicted, scores);
+        let (value, dy) = run(loss, truth.as_slice().unwrap(), &predicted, scores);
 
         let what = format!("{} of {}", text(&case["loss"]), text(&case["name"]));
         let off = (value / float(&case["value"]) - 1.0).abs();
@@ -59,12 +63,16 @@ fn smooth(target: f32, by: f32, classes: f32) -> f32 {
 }
 
 /// Labels smoothed by 0.1 over three classes are 0.933333 and 0.033333: a distribution, which the
-/// loss takes.
+/// loss takes, and which it makes itself.
 #[test]
 fn smoothed_labels_are_taken() {
     let targets = [1.0, 0.0, 0.0].map(|t| smooth(t, 0.1, 3.0));
     assert!(error(&targets, &[0.933_333_3, 0.033_333_3, 0.033_333_3]) < 1e-6);
     assert!(CategoricalCrossentropy.check_target(&3.into(), &targets).is_ok());
+    let y = ArrayD::from_shape_vec(IxDyn(&[1, 3]), vec![0.5, -1.0, 2.0]).unwrap();
+    let own = run(&CategoricalCrossentropy.label_smoothing(0.1), &[1.0, 0.0, 0.0], &y, true);
+    let (value, dy) = run(&CategoricalCrossentropy, &targets, &y, true);
+    assert!((own.0 - value).abs() < 1e-6 && error(&own.1, &dy) < 1e-6);
 }
 
 /// Probabilities are kept 1e-7 from 0 and 1 before the logarithm; 1 − 1e-7 is 0.99999988 in f32.

@@ -1,7 +1,7 @@
-//! What an optimizer does to the weights after each step.
+//! Adam.
 
-use super::parallel::{CHUNK, Worth, bytes};
-use super::simd::{Fma, Level, multiversion};
+use super::super::parallel::{CHUNK, Worth, bytes};
+use super::super::simd::{Fma, Level, multiversion};
 use rayon::prelude::*;
 
 /// The numbers of one step of Adam, as Keras takes it: `epsilon` is added to the root of `v` before
@@ -60,8 +60,8 @@ fn body<F: Fma>(step: AdamStep, w: &mut [f32], g: &[f32], m: &mut [f32], v: &mut
 
 #[cfg(test)]
 mod tests {
-    use super::super::parallel::assert_same_bits;
-    use super::super::simd::level;
+    use super::super::super::parallel::assert_same_bits;
+    use super::super::super::simd::level;
     use super::*;
 
     const BETAS: [f64; 2] = [0.9, 0.999];

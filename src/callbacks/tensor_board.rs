@@ -1,0 +1,101 @@
+use std::path::{Path, PathBuf};
+
+use super::event_file::EventFile;
+use super::{Callback, Logs, Training};
+use crate::error::{Error, Result};
+
+/// Writes the numbers of every epoch for TensorBoard, `tensorboard --logdir logs`. Keras:
+/// `TensorBoard`. With the feature `tensorboard`.
+///
+/// As in Keras there are two runs, `train` and `validation`, in both of them `epoch_loss`,
+/// `epoch_accuracy` and so on, so that the two curves are drawn in one picture; `train` has
+/// `epoch_learning_rate` too. Each `fit` writes files of its own.
+///
+/// # Errors
+/// `fit` ends with an error if the files cannot be written.
+///
+/// ```
+/// # use convnet::prelude::*;
+/// # use ndarray::{Array1, Array2};
+/// # let input = Input::new(2);
+/// # let output = input.apply(Dense::new(2).activation(Softmax))?;
+/// # let model = Model::new(&input, &output)?;
+/// # let mut model = model.compile(SGD::new(0.1), SparseCategoricalCrossentropy, [Accuracy]);
+/// # let (x, y) = (Array2::<f32>::ones((8, 2)), Array1::<u8>::zeros(8));
+/// let folder = tempfile::tempdir().unwrap();
+/// let board = TensorBoard::new(folder.path().join("logs"));
+/// let fit = Fit::new().epochs(2).validation_split(0.5).verbose(Verbose::Silent);
+/// model.fit(&x, &y, fit.callback(board))?;
+/// for run in ["logs/train", "logs/validation"] {
+///     assert_eq!(std::fs::read_dir(folder.path().join(run)).unwrap().count(), 1);
+/// }
+/// # Ok::<(), convnet::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct TensorBoard {
+    log_dir: PathBuf,
+    /// The files of this training.
+    train: Option<EventFile>,
+    validation: Option<EventFile>,
+}
+
+impl TensorBoard {
+    /// Writes to folders in this one, which is made if it is not there.
+    pub fn new(log_dir: impl AsRef<Path>) -> Self {
+        Self { log_dir: log_dir.as_ref().to_path_buf(), train: None, validation: None }
+    }
+
+    /// Adds numbers to a file, which is made before the first of them.
+    fn write(
+        file: &mut Option<EventFile>,
+        folder: &Path,
+        epoch: usize,
+        numbers: &[(String, f64)],
+    ) -> Result<()> {
+        let open = |file: &mut Option<EventFile>| match file.take() {
+            Some(open) => Ok(open),
+            None => EventFile::new(folder),
+        };
+        let written =
+            open(file).and_then(|open| file.insert(open).scalars(epoch, numbers.iter().cloned()));
+        written.map_err(|error| {
+            Error::file(format!(
+                "tensor board: cannot write to {}: {error}; give a folder that can be written",
+                folder.display()
+            ))
+        })
+    }
+}
+
+impl Callback for TensorBoard {
+    fn on_train_begin(&mut self, _training: &mut Training<'_>) -> Result<()> {
+        (self.train, self.validation) = (None, None);
+        Ok(())
+    }
+
+    fn on_epoch_end(
+        &mut self,
+        epoch: usize,
+        logs: &mut Logs,
+        training: &mut Training<'_>,
+    ) -> Result<()> {
+        let (mut train, mut validation) = (Vec::new(), Vec::new());
+        for (name, value) in logs.iter().filter(|(name, _)| *name != "learning_rate") {
+            match name.strip_prefix("val_") {
+                Some(name) => validation.push((format!("epoch_{name}"), value)),
+                None => train.push((format!("epoch_{name}"), value)),
+            }
+        }
+        train.push(("epoch_learning_rate".to_string(), training.learning_rate()));
+        Self::write(&mut self.train, &self.log_dir.join("train"), epoch, &train)?;
+        if validation.is_empty() {
+            return Ok(());
+        }
+        Self::write(&mut self.validation, &self.log_dir.join("validation"), epoch, &validation)
+    }
+
+    fn on_train_end(&mut self, _training: &mut Training<'_>) -> Result<()> {
+        (self.train, self.validation) = (None, None);
+        Ok(())
+    }
+}
