@@ -16,6 +16,8 @@ use crate::shape::Shape;
 pub(crate) struct Data<'a> {
     x: Columns<'a>,
     y: Columns<'a>,
+    /// How much the loss of each sample counts, if not all count alike.
+    sample_weight: Option<Cow<'a, [f32]>>,
     /// The method that was called.
     who: String,
 }
@@ -42,7 +44,7 @@ impl<'a> Data<'a> {
     ) -> Result<Self> {
         let x = Columns::new(x, shapes, who, "the inputs", "the model", advice_on_inputs)?;
         let y = Columns { n: x.n, what: "the labels", columns: Vec::new() };
-        Ok(Self { x, y, who: who.to_string() })
+        Ok(Self { x, y, sample_weight: None, who: who.to_string() })
     }
 
     /// Adds labels, checked against the shapes the loss wants.
@@ -60,6 +62,34 @@ impl<'a> Data<'a> {
             )));
         }
         Ok(Self { y, ..self })
+    }
+
+    /// Adds how much the loss of each sample counts.
+    pub(crate) fn weighted(self, sample_weight: Column<'a>) -> Result<Self> {
+        let (who, n) = (&self.who, self.len());
+        let refuse = |why: String| Err(Error::data(format!("{who}: sample_weight {why}")));
+        let floats = match sample_weight {
+            Column::Array { dims, floats } if dims == [n] => floats,
+            other => {
+                return refuse(format!(
+                    "has the shape {}, there are {n} samples; give one number for each, an array of \
+                     shape ({n})",
+                    Shape::from(other.dims())
+                ));
+            }
+        };
+        if let Some(sample) = floats.iter().position(|w| !(0.0..=f32::MAX).contains(w)) {
+            let weight = floats[sample];
+            return refuse(format!(
+                "is {weight} for sample {sample}; it must be at least 0 and finite"
+            ));
+        }
+        Ok(Self { sample_weight: Some(floats), ..self })
+    }
+
+    /// How much the loss of each sample counts, if not all count alike.
+    pub(crate) fn sample_weight(&self) -> Option<&[f32]> {
+        self.sample_weight.as_deref()
     }
 
     /// How many samples there are.

@@ -8,6 +8,7 @@ mod error;
 mod graph;
 mod initializers;
 mod kernels;
+mod labels;
 pub mod layers;
 pub mod losses;
 pub mod metrics;
@@ -28,6 +29,7 @@ pub use graph::{Input, Node, Nodes};
 pub use initializers::Initializer;
 #[doc(hidden)]
 pub use kernels::bench;
+pub use labels::{IntoLabels, Labels, Weighted};
 pub use model::{Model, Snapshot, Summary};
 pub use regularizers::Regularizer;
 pub use samples::{Column, IntoSamples, Samples};

@@ -9,6 +9,7 @@ pub use crate::callbacks::{
 pub use crate::datasets;
 pub use crate::graph::{Input, Node, Nodes};
 pub use crate::initializers::Initializer;
+pub use crate::labels::Weighted;
 pub use crate::layers::Activation::{Linear, Relu, Sigmoid, Softmax, Tanh};
 pub use crate::layers::Padding::{Same, Valid};
 pub use crate::layers::{

@@ -104,7 +104,7 @@ impl fmt::Debug for Column<'_> {
 }
 
 impl<'a> Column<'a> {
-    fn array<A: Element, D: Dimension>(array: ArrayView<'a, A, D>) -> Self {
+    pub(crate) fn array<A: Element, D: Dimension>(array: ArrayView<'a, A, D>) -> Self {
         Self::Array { dims: array.shape().to_vec(), floats: A::to_f32(array) }
     }
 

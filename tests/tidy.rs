@@ -4,12 +4,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The modules from top to bottom: each uses those before it and none behind it.
-const ORDER: [&str; 21] = [
+const ORDER: [&str; 22] = [
     "error",
     "shape",
     "random",
     "arrays",
     "samples",
+    "labels",
     "batches",
     "initializers",
     "regularizers",

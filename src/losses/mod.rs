@@ -7,11 +7,13 @@ use crate::shape::Shape;
 
 mod binary_crossentropy;
 mod categorical_crossentropy;
+mod for_outputs;
 mod mean_squared_error;
 mod sparse_categorical_crossentropy;
 
 pub use binary_crossentropy::BinaryCrossentropy;
 pub use categorical_crossentropy::CategoricalCrossentropy;
+pub use for_outputs::{IntoLoss, IntoLosses, Losses};
 pub use mean_squared_error::MeanSquaredError;
 pub use sparse_categorical_crossentropy::SparseCategoricalCrossentropy;
 

@@ -83,39 +83,61 @@ impl<M: Metric> Metric for Named<M> {
     }
 }
 
+/// A metric with the name of the output that it looks at, if it is not all of them.
+pub type OutputMetric = (Option<String>, Box<dyn Metric>);
+
 /// The metrics given to `compile`: a tuple of several kinds, an array of one, a `Vec` of boxed ones,
-/// or `()` for none.
+/// or `()` for none. Each looks at all outputs; a pair of an output's name and a metric looks at one.
 ///
 /// ```
-/// use convnet::metrics::{Accuracy, AUC, IntoMetrics, Metric, Recall};
+/// use convnet::metrics::{Accuracy, AUC, IntoMetrics, Recall};
 ///
 /// assert_eq!((Accuracy, Recall::new(), AUC::new()).into_metrics().len(), 3);
-/// assert_eq!([Accuracy].into_metrics()[0].name(), "accuracy");
+/// let (output, metric) = [("label", Accuracy)].into_metrics().remove(0);
+/// assert_eq!((output.as_deref(), metric.name().as_str()), (Some("label"), "accuracy"));
 /// ```
 pub trait IntoMetrics {
     /// The metrics, boxed.
-    fn into_metrics(self) -> Vec<Box<dyn Metric>>;
+    fn into_metrics(self) -> Vec<OutputMetric>;
 }
 
-impl<M: Metric + 'static, const N: usize> IntoMetrics for [M; N] {
-    fn into_metrics(self) -> Vec<Box<dyn Metric>> {
-        self.into_iter().map(|metric| Box::new(metric) as Box<dyn Metric>).collect()
+/// A metric, or a pair of an output's name and a metric.
+pub trait IntoMetric {
+    /// The output's name, and the metric.
+    fn into_metric(self) -> OutputMetric;
+}
+
+impl<M: Metric + 'static> IntoMetric for M {
+    fn into_metric(self) -> OutputMetric {
+        (None, Box::new(self))
+    }
+}
+
+impl<M: Metric + 'static> IntoMetric for (&str, M) {
+    fn into_metric(self) -> OutputMetric {
+        (Some(self.0.to_string()), Box::new(self.1))
+    }
+}
+
+impl<M: IntoMetric, const N: usize> IntoMetrics for [M; N] {
+    fn into_metrics(self) -> Vec<OutputMetric> {
+        self.into_iter().map(M::into_metric).collect()
     }
 }
 
 impl IntoMetrics for Vec<Box<dyn Metric>> {
-    fn into_metrics(self) -> Vec<Box<dyn Metric>> {
-        self
+    fn into_metrics(self) -> Vec<OutputMetric> {
+        self.into_iter().map(|metric| (None, metric)).collect()
     }
 }
 
 macro_rules! tuples {
     ($($metrics:ident)*) => {
-        impl<$($metrics: Metric + 'static),*> IntoMetrics for ($($metrics,)*) {
-            fn into_metrics(self) -> Vec<Box<dyn Metric>> {
+        impl<$($metrics: IntoMetric),*> IntoMetrics for ($($metrics,)*) {
+            fn into_metrics(self) -> Vec<OutputMetric> {
                 #[allow(non_snake_case)]
                 let ($($metrics,)*) = self;
-                vec![$(Box::new($metrics)),*]
+                vec![$($metrics.into_metric()),*]
             }
         }
     };

@@ -39,7 +39,7 @@ pub use classification_report::{ClassificationReport, Scores, classification_rep
 pub use confusion_matrix::confusion_matrix;
 pub use f1_score::{Average, F1Score};
 pub use labels::Label;
-pub use metric::{IntoMetrics, Metric, Named, Tally};
+pub use metric::{IntoMetric, IntoMetrics, Metric, Named, OutputMetric, Tally};
 pub use precision::Precision;
 pub use recall::Recall;
 pub use top_k_categorical_accuracy::TopKCategoricalAccuracy;

@@ -22,7 +22,7 @@ mod training_workspace;
 mod weights_file;
 mod workspace;
 
-pub(crate) use network::Network;
+pub(crate) use network::{Network, Step};
 pub use summary::Summary;
 pub(crate) use training_workspace::TrainingWorkspace;
 pub(crate) use workspace::Workspace;

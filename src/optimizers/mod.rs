@@ -125,6 +125,33 @@ pub trait Optimizer: fmt::Debug + Send + Sync {
     }
 }
 
+/// For programs that choose one at run time.
+impl Optimizer for Box<dyn Optimizer> {
+    fn name(&self) -> &'static str {
+        (**self).name()
+    }
+
+    fn common(&self) -> &Common {
+        (**self).common()
+    }
+
+    fn common_mut(&mut self) -> &mut Common {
+        (**self).common_mut()
+    }
+
+    fn slots(&self) -> usize {
+        (**self).slots()
+    }
+
+    fn check(&self) -> Result<(), String> {
+        (**self).check()
+    }
+
+    fn step(&self, step: Step, w: &mut [f32], g: &[f32], slots: &mut [&mut [f32]]) {
+        (**self).step(step, w, g, slots);
+    }
+}
+
 /// Which step an optimizer takes.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Step {

@@ -7,20 +7,26 @@ use crate::callbacks::Logs;
 use crate::error::{Error, ErrorKind, Result};
 use crate::kernels::buffer::Buffer;
 use crate::kernels::parallel::inside_pool;
-use crate::losses::Loss;
-use crate::metrics::{IntoMetrics, Metric};
+use crate::kernels::simd::level;
+use crate::kernels::update::add_share;
+use crate::labels::{IntoLabels, Labels};
+use crate::losses::IntoLosses;
+use crate::metrics::{IntoMetrics, OutputMetric};
 use crate::model::{BATCH_SIZE, Model, Network, Summary};
 use crate::optimizers::{self, MOST_SLOTS, Optimizer};
 use crate::samples::{Column, IntoSamples};
+use crate::shape::Shape;
 
 use super::evaluation::Evaluation;
 use super::objective::Objective;
 use super::penalties::Penalties;
 use super::shards::{Batch, Shards};
 use super::tallies::{Output, Tallies};
+use super::weighting::{Weighting, class_weights};
 
 impl Model {
-    /// Makes the model trainable. A loss given once is used for every output.
+    /// Makes the model trainable. A loss given once is used for every output; [`IntoLosses`] and
+    /// [`IntoMetrics`] say how to give one for each.
     ///
     /// Where an output ends in the activation that the loss pairs with — softmax with
     /// [`CategoricalCrossentropy`](struct@crate::losses::CategoricalCrossentropy) — training and evaluation
@@ -41,11 +47,11 @@ impl Model {
     pub fn compile(
         self,
         optimizer: impl Optimizer + 'static,
-        loss: impl Loss + 'static,
+        loss: impl IntoLosses,
         metrics: impl IntoMetrics,
     ) -> CompiledModel {
         let mut network = self.network.clone();
-        let objective = Objective::new(loss, &mut network);
+        let objective = Objective::new(loss.into_losses(), &mut network);
         network.move_relu_behind_pools();
         let tensors = network.steps.iter().flat_map(|step| step.trainable.clone()).collect();
         let penalties = Penalties::new(&network);
@@ -61,6 +67,7 @@ impl Model {
             metrics: metrics.into_metrics(),
             tensors,
             penalties,
+            accumulated: Buffer::zeros(0),
             shards: None,
             evaluation: None,
         }
@@ -75,15 +82,37 @@ pub struct CompiledModel {
     network: Network,
     objective: Objective,
     pub(super) optimizer: Box<dyn Optimizer>,
-    pub(super) metrics: Vec<Box<dyn Metric>>,
+    metrics: Vec<OutputMetric>,
     penalties: Penalties,
     /// Where each trainable weight lies.
     tensors: Vec<Range<usize>>,
     /// The frozen weights before the current step: forward moves averages before the loss is known.
     state_before: Buffer,
     slots: Vec<Buffer>,
+    /// The gradients of the batches that are to become one step, if there are several.
+    accumulated: Buffer,
     shards: Option<Shards>,
     evaluation: Option<Evaluation>,
+}
+
+/// What is done with the samples of a batch.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Step<'s> {
+    /// The most samples a batch has, which decides how they are laid out: a short last batch goes the
+    /// way of the others.
+    pub(super) batch_size: usize,
+    pub(super) seed: u64,
+    pub(super) weighting: Weighting<'s>,
+    pub(super) turn: Turn,
+}
+
+/// The place of a batch among those that become one step together.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Turn {
+    /// How many samples the step has.
+    pub(super) of: usize,
+    pub(super) first: bool,
+    pub(super) last: bool,
 }
 
 impl Deref for CompiledModel {
@@ -104,6 +133,12 @@ impl CompiledModel {
     /// The model alone, without optimizer and gradients.
     pub fn into_model(self) -> Model {
         self.model
+    }
+
+    /// How much the loss of each output counts, in their order; 1 for each.
+    pub fn loss_weights(mut self, loss_weights: impl Into<Vec<f64>>) -> Self {
+        self.objective.weigh(loss_weights.into());
+        self
     }
 
     /// The table of layers as [`Model::summary`] gives it; once training has begun it counts what
@@ -127,9 +162,9 @@ impl CompiledModel {
     pub fn evaluate<'a>(
         &mut self,
         x: impl IntoSamples<'a>,
-        y: impl IntoSamples<'a>,
+        y: impl IntoLabels<'a>,
     ) -> Result<Logs> {
-        let data = self.data(x.into_samples(), y.into_samples(), "evaluate")?;
+        let data = self.data(x.into_samples(), y.into_labels(), "evaluate")?;
         let order: Vec<usize> = (0..data.len()).collect();
         let mut tallies = self.tallies();
         inside_pool(|| self.evaluate_samples(&data, &order, BATCH_SIZE, &mut tallies))?;
@@ -145,16 +180,19 @@ impl CompiledModel {
     pub fn train_on_batch<'a>(
         &mut self,
         x: impl IntoSamples<'a>,
-        y: impl IntoSamples<'a>,
+        y: impl IntoLabels<'a>,
         seed: u64,
     ) -> Result<f64> {
-        let data = self.data(x.into_samples(), y.into_samples(), "train_on_batch")?;
+        let data = self.data(x.into_samples(), y.into_labels(), "train_on_batch")?;
         self.check("train_on_batch")?;
         let order: Vec<usize> = (0..data.len()).collect();
         let (mut tallies, mut loss) = (self.tallies(), Ok(0.0));
         let step = |chunk: Chunk<'_>| {
             self.check_loaded(&data, &chunk)?;
-            loss = self.train_samples(&chunk, data.len(), seed, &mut tallies);
+            let weighting = Weighting { samples: data.sample_weight(), classes: None };
+            let turn = Turn { of: data.len(), first: true, last: true };
+            let step = Step { batch_size: data.len(), seed, weighting, turn };
+            loss = self.train_samples(&chunk, step, &mut tallies);
             Ok(ControlFlow::Continue(()))
         };
         inside_pool(|| data.each(&order, data.len(), Some(seed), step))?;
@@ -176,16 +214,20 @@ impl CompiledModel {
     pub(super) fn data<'a>(
         &self,
         x: Vec<Column<'a>>,
-        y: Vec<Column<'a>>,
+        (y, sample_weight): Labels<'a>,
         who: &str,
     ) -> Result<Data<'a>> {
+        self.objective.check().map_err(|why| Error::training(format!("{who}: {why}")))?;
         let x = Data::inputs(x, self.network.shapes(&self.network.inputs), who)?;
         let mut targets = Vec::new();
-        for shape in self.network.shapes(&self.network.outputs) {
-            let target = self.objective.loss.target_shape(shape);
+        for (output, shape) in self.network.shapes(&self.network.outputs).enumerate() {
+            let target = self.objective.loss(output).target_shape(shape);
             targets.push(target.map_err(|why| Error::data(format!("{who}: {why}")))?);
         }
-        let data = x.labels(y, &targets)?;
+        let mut data = x.labels(y, &targets)?;
+        if let Some(sample_weight) = sample_weight {
+            data = data.weighted(sample_weight)?;
+        }
         for (output, target) in targets.iter().enumerate() {
             let labels = data.labels_in_memory(output).unwrap_or(&[]);
             for (sample, label) in labels.chunks_exact(target.size()).enumerate() {
@@ -207,7 +249,7 @@ impl CompiledModel {
 
     fn check_label(&self, output: usize, sample: usize, label: &[f32], who: &str) -> Result<()> {
         let shape = &self.network.steps[self.network.outputs[output]].shape;
-        let checked = self.objective.loss.check_target(shape, label);
+        let checked = self.objective.loss(output).check_target(shape, label);
         checked.map_err(|why| Error::data(format!("{who}: the label of sample {sample} {why}")))
     }
 
@@ -215,7 +257,6 @@ impl CompiledModel {
     pub(super) fn check(&self, who: &str) -> Result<()> {
         optimizers::check(&*self.optimizer)
             .map_err(|why| Error::training(format!("{who}: {why}")))?;
-        self.objective.loss.check().map_err(|why| Error::training(format!("{who}: {why}")))?;
         self.check_metrics().map_err(|why| Error::training(format!("{who}: {why}")))?;
         if self.optimizer.slots() > MOST_SLOTS {
             return Err(Error::training(format!(
@@ -233,9 +274,19 @@ impl CompiledModel {
 
     /// Metrics that cannot tell anything of an output, or two of the same name.
     fn check_metrics(&self) -> Result<(), String> {
-        for shape in self.network.shapes(&self.network.outputs) {
-            for metric in &self.metrics {
-                metric.check(shape).map_err(|why| format!("{}: {why}", metric.name()))?;
+        for output in self.outputs() {
+            for metric in output.metrics(&self.metrics) {
+                metric.check(output.shape).map_err(|why| format!("{}: {why}", metric.name()))?;
+            }
+        }
+        let named = self.metrics.iter().filter_map(|(output, _)| output.as_deref());
+        for name in named {
+            let names: Vec<&str> = self.outputs().map(|output| output.name).collect();
+            if !names.contains(&name) {
+                return Err(format!(
+                    "there is a metric for `{name}`; the model's outputs are {}",
+                    names.join(", ")
+                ));
             }
         }
         let mut keys: Vec<String> = self.keys().into_iter().map(|(key, _)| key).collect();
@@ -254,9 +305,9 @@ impl CompiledModel {
         let mut keys = vec![("loss".to_string(), false)];
         for output in self.outputs() {
             keys.extend(output.loss_key().map(|key| (key, false)));
-            for metric in &self.metrics {
+            for metric in output.metrics(&self.metrics) {
                 let larger = metric.larger_is_better();
-                keys.extend(output.keys(&**metric).into_iter().map(|key| (key, larger)));
+                keys.extend(output.keys(metric).into_iter().map(|key| (key, larger)));
             }
         }
         keys
@@ -265,23 +316,30 @@ impl CompiledModel {
     /// The model's outputs as tallies see them.
     fn outputs(&self) -> impl Iterator<Item = Output<'_>> {
         let outputs = &self.network.outputs;
-        outputs.iter().map(|&output| {
+        outputs.iter().enumerate().map(|(i, &output)| {
             let step = &self.network.steps[output];
-            Output { name: &step.name, shape: &step.shape, alone: outputs.len() == 1 }
+            let (alone, weight) = (outputs.len() == 1, self.objective.weight(i));
+            Output { name: &step.name, shape: &step.shape, alone, weight }
         })
     }
 
-    /// One step on these samples, at most `batch_size`, which decides how they are laid
-    /// out: a short last batch goes the way of the others. Returns their mean loss; `Err` with it if it is not
-    /// finite, and then the model is as before.
+    /// The weight of each class, as `fit` is given them.
+    pub(super) fn class_weights(&self, given: &[(usize, f32)], who: &str) -> Result<Vec<f32>> {
+        let outputs: Vec<&Shape> = self.network.shapes(&self.network.outputs).collect();
+        let weights = class_weights(given, &outputs);
+        weights.map_err(|why| Error::training(format!("{who}: {why}")))
+    }
+
+    /// One step on these samples, or their part of one. Returns their mean loss; `Err` with it if it is
+    /// not finite, and then the model is as before.
     pub(super) fn train_samples(
         &mut self,
         chunk: &Chunk<'_>,
-        batch_size: usize,
-        seed: u64,
+        step: Step<'_>,
         tallies: &mut Tallies,
     ) -> Result<f64, f64> {
-        let &Chunk { x, y, places: indices, .. } = chunk;
+        let &Chunk { x, y, places: indices, indices: samples, .. } = chunk;
+        let Step { batch_size, seed, weighting, turn } = step;
         let n = indices.len();
         let shards = match &mut self.shards {
             Some(shards) if shards.are_for(batch_size) => shards,
@@ -289,11 +347,13 @@ impl CompiledModel {
         };
         let Model { weights, state, .. } = &mut self.model;
         self.state_before.copy_from_slice(state);
-        shards.run(&Batch { x, y, indices, weights, objective: &self.objective, seed }, state);
+        let objective = &self.objective;
+        let batch = Batch { x, y, indices, samples, weighting, weights, objective, seed };
+        shards.run(&batch, state);
         let mut total = 0.0;
         shards.each_output(n, |i, loss, outputs, targets| {
-            tallies.add(i, loss, outputs, targets, self.objective.classes(i));
-            total += loss;
+            tallies.add(i, loss, outputs, targets, objective.classes(i));
+            total += objective.weight(i) * loss;
         });
         let penalty = self.penalties.sum(weights);
         tallies.count(n);
@@ -303,14 +363,28 @@ impl CompiledModel {
             state.copy_from_slice(&self.state_before);
             return Err(loss);
         }
+        let mut gradients = shards.gradients();
+        if !(turn.first && turn.last) {
+            if self.accumulated.len() != gradients.len() {
+                self.accumulated = Buffer::zeros(gradients.len());
+            }
+            if turn.first {
+                self.accumulated.fill(0.0);
+            }
+            let share = n as f32 / turn.of as f32;
+            add_share(level(), &mut self.accumulated, gradients, share);
+            if !turn.last {
+                return Ok(loss);
+            }
+            gradients = &mut self.accumulated;
+        }
         let mut slots: [&mut [f32]; MOST_SLOTS] = Default::default();
         let count = self.slots.len();
         for (slot, buffer) in slots.iter_mut().zip(&mut self.slots) {
             *slot = buffer;
         }
-        let (gradients, slots) = (shards.gradients(), &mut slots[..count]);
         self.penalties.add_gradients(weights, gradients);
-        self.optimizer.apply(&self.tensors, weights, gradients, slots);
+        self.optimizer.apply(&self.tensors, weights, gradients, &mut slots[..count]);
         Ok(loss)
     }
 
@@ -330,7 +404,8 @@ impl CompiledModel {
         tallies.penalise(indices.len(), self.penalties.sum(&self.model.weights));
         let evaluated = data.each(indices, evaluation.at_once(), None, |chunk| {
             self.check_loaded(data, &chunk)?;
-            evaluation.run(&self.model, &self.objective, &chunk, tallies);
+            let weighting = Weighting { samples: data.sample_weight(), classes: None };
+            evaluation.run(&self.model, &self.objective, &chunk, weighting, tallies);
             Ok(ControlFlow::Continue(()))
         });
         self.evaluation = Some(evaluation);

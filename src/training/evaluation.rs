@@ -2,9 +2,10 @@
 
 use rayon::prelude::*;
 
-use super::objective::Objective;
+use super::objective::{Objective, OutputPass};
 use super::shards::is_small;
 use super::tallies::Tallies;
+use super::weighting::Weighting;
 use crate::batches::Chunk;
 use crate::model::{Model, Network, Workspace};
 
@@ -25,6 +26,8 @@ struct Part {
     /// For each output of the model, the targets, and the sum of the losses.
     targets: Vec<Vec<f32>>,
     losses: Vec<f64>,
+    /// The weights of its samples, if they are not all 1; kept for its capacity.
+    sample_weight: Vec<f32>,
 }
 
 impl Evaluation {
@@ -34,6 +37,7 @@ impl Evaluation {
             workspace: Workspace::for_inference(network, batch_size),
             targets: vec![Vec::new(); network.outputs.len()],
             losses: vec![0.0; network.outputs.len()],
+            sample_weight: Vec::with_capacity(batch_size),
         };
         let parts = if is_small(network) { BATCHES } else { 1 };
         Self { batch_size, parts: (0..parts).map(part).collect() }
@@ -55,10 +59,16 @@ impl Evaluation {
         model: &Model,
         objective: &Objective,
         chunk: &Chunk<'_>,
+        weighting: Weighting<'_>,
         tallies: &mut Tallies,
     ) {
         let parts = self.parts.par_iter_mut().zip(chunk.places.par_chunks(self.batch_size));
-        parts.for_each(|(part, places)| part.run(model, objective, chunk, places));
+        parts.zip(chunk.indices.par_chunks(self.batch_size)).for_each(
+            |((part, places), indices)| {
+                let chunk = Chunk { places, indices, ..*chunk };
+                part.run(model, objective, &chunk, weighting);
+            },
+        );
         for (part, places) in self.parts.iter_mut().zip(chunk.places.chunks(self.batch_size)) {
             let n = places.len();
             for (i, (targets, &loss)) in part.targets.iter().zip(&part.losses).enumerate() {
@@ -71,8 +81,15 @@ impl Evaluation {
 }
 
 impl Part {
-    fn run(&mut self, model: &Model, objective: &Objective, chunk: &Chunk<'_>, places: &[usize]) {
-        let (x, y, n) = (chunk.x, chunk.y, places.len());
+    fn run(
+        &mut self,
+        model: &Model,
+        objective: &Objective,
+        chunk: &Chunk<'_>,
+        weighting: Weighting<'_>,
+    ) {
+        let &Chunk { x, y, places, indices, .. } = chunk;
+        let n = places.len();
         for i in 0..x.arrays() {
             x.gather(i, places, self.workspace.input(i, n));
         }
@@ -80,7 +97,14 @@ impl Part {
         for (i, (targets, loss)) in self.targets.iter_mut().zip(&mut self.losses).enumerate() {
             targets.resize(n * y.size(i), 0.0);
             y.gather(i, places, targets);
-            *loss = objective.run(i, n, self.workspace.output(i, n), targets, None);
+            *loss = objective.run(OutputPass {
+                output: i,
+                n,
+                y: self.workspace.output(i, n),
+                targets,
+                sample_weight: weighting.of(indices, targets, &mut self.sample_weight),
+                gradient: None,
+            });
         }
     }
 }

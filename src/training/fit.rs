@@ -5,14 +5,16 @@ use std::ops::{ControlFlow, Range};
 
 use rand::seq::SliceRandom;
 
-use super::compiled::CompiledModel;
+use super::compiled::{CompiledModel, Step, Turn};
 use super::history::History;
 use super::progress::{Progress, Verbose};
 use super::split::validation_split;
+use super::weighting::Weighting;
 use crate::batches::{Chunk, Data};
 use crate::callbacks::{Callback, Logs, Plan, Training};
 use crate::error::{Error, ErrorKind, Result};
 use crate::kernels::parallel::inside_pool;
+use crate::labels::{IntoLabels, Labels};
 use crate::model::BATCH_SIZE;
 use crate::random::{derive, generator};
 use crate::samples::{Column, IntoSamples};
@@ -32,7 +34,9 @@ pub struct Fit<'a> {
     initial_epoch: usize,
     batch_size: usize,
     validation_split: f64,
-    validation_data: Option<[Vec<Column<'a>>; 2]>,
+    validation_data: Option<(Vec<Column<'a>>, Labels<'a>)>,
+    class_weight: Vec<(usize, f32)>,
+    gradient_accumulation_steps: usize,
     shuffle: bool,
     seed: u64,
     verbose: Verbose,
@@ -48,6 +52,8 @@ impl<'a> Fit<'a> {
             batch_size: BATCH_SIZE,
             validation_split: 0.0,
             validation_data: None,
+            class_weight: Vec::new(),
+            gradient_accumulation_steps: 1,
             shuffle: true,
             seed: 0,
             verbose: Verbose::Auto,
@@ -78,8 +84,24 @@ impl<'a> Fit<'a> {
     }
 
     /// Samples to validate with after every epoch; takes the place of `validation_split`.
-    pub fn validation_data(self, x: impl IntoSamples<'a>, y: impl IntoSamples<'a>) -> Self {
-        Self { validation_data: Some([x.into_samples(), y.into_samples()]), ..self }
+    pub fn validation_data(self, x: impl IntoSamples<'a>, y: impl IntoLabels<'a>) -> Self {
+        Self { validation_data: Some((x.into_samples(), y.into_labels())), ..self }
+    }
+
+    /// How much the loss of a sample counts by its class, such as more for rare ones: pairs of a class
+    /// and its weight. 1 for all others, and 1 in validation. As with [`Weighted`](crate::Weighted),
+    /// which takes a weight for each sample, the loss is divided by the number of samples.
+    pub fn class_weight(self, class_weight: impl IntoIterator<Item = (usize, f32)>) -> Self {
+        Self { class_weight: class_weight.into_iter().collect(), ..self }
+    }
+
+    /// How many batches make a step together, for a batch size that does not fit the memory; 1. The
+    /// weights move as with a `batch_size` so many times as large, but for batch normalisation and
+    /// dropout, which see one batch. What is left at the end of an epoch is a step too, and each sample
+    /// counts the same; Keras, where this is an argument of the optimizer, waits for the next epoch
+    /// and counts each batch the same.
+    pub fn gradient_accumulation_steps(self, gradient_accumulation_steps: usize) -> Self {
+        Self { gradient_accumulation_steps, ..self }
     }
 
     /// Whether every epoch takes the samples in another order; `true`.
@@ -119,6 +141,8 @@ impl fmt::Debug for Fit<'_> {
             .field("batch_size", &self.batch_size)
             .field("validation_split", &self.validation_split)
             .field("validation_data", &self.validation_data.is_some())
+            .field("class_weight", &self.class_weight)
+            .field("gradient_accumulation_steps", &self.gradient_accumulation_steps)
             .field("shuffle", &self.shuffle)
             .field("seed", &self.seed)
             .field("verbose", &self.verbose)
@@ -139,13 +163,16 @@ impl CompiledModel {
     pub fn fit<'a>(
         &mut self,
         x: impl IntoSamples<'a>,
-        y: impl IntoSamples<'a>,
+        y: impl IntoLabels<'a>,
         mut fit: Fit<'_>,
     ) -> Result<History> {
         self.check("fit")?;
-        let data = self.data(x.into_samples(), y.into_samples(), "fit")?;
+        let data = self.data(x.into_samples(), y.into_labels(), "fit")?;
         if fit.batch_size == 0 {
             return Err(Error::training("fit: batch_size is 0; it is at least 1"));
+        }
+        if fit.gradient_accumulation_steps == 0 {
+            return Err(Error::training("fit: gradient_accumulation_steps is 0; it is at least 1"));
         }
         if fit.epochs == 0 {
             return Err(Error::training("fit: epochs is 0; it is at least 1"));
@@ -157,12 +184,16 @@ impl CompiledModel {
                 fit.initial_epoch, fit.epochs
             )));
         }
+        let class_weight = match &*fit.class_weight {
+            [] => None,
+            given => Some(self.class_weights(given, "fit")?),
+        };
         let (train, held_out) = match fit.validation_data {
             Some(_) => (0..data.len(), 0..0),
             None => validation_split(data.len(), fit.validation_split)?,
         };
         let given = fit.validation_data.take();
-        let given = given.map(|[x, y]| self.data(x, y, "fit: validation_data")).transpose()?;
+        let given = given.map(|(x, y)| self.data(x, y, "fit: validation_data")).transpose()?;
         let validation = match &given {
             Some(data) => Some((data, (0..data.len()).collect())),
             None if held_out.is_empty() => None,
@@ -182,6 +213,8 @@ impl CompiledModel {
             validation,
             epochs: fit.initial_epoch..fit.epochs,
             batch_size: fit.batch_size,
+            class_weight,
+            gradient_accumulation_steps: fit.gradient_accumulation_steps,
             shuffle: fit.shuffle,
             seed: fit.seed,
         };
@@ -245,6 +278,8 @@ impl CompiledModel {
     ) -> Result<Logs> {
         let mut tallies = self.tallies();
         let batch_size = task.batch_size.min(order.len());
+        let weighting =
+            Weighting { samples: task.data.sample_weight(), classes: task.class_weight.as_deref() };
         let mut batches = 0..;
         let step = |chunk: Chunk<'_>| {
             let batch = batches.next().unwrap_or_default();
@@ -252,7 +287,9 @@ impl CompiledModel {
             callbacks
                 .call(self, |callback, training| callback.on_train_batch_begin(batch, training))?;
             let seed = derive(seed, batch as u64);
-            let trained = self.train_samples(&chunk, batch_size, seed, &mut tallies);
+            let turn = turn(batch, order.len(), batch_size, task.gradient_accumulation_steps);
+            let step = Step { batch_size, seed, weighting, turn };
+            let trained = self.train_samples(&chunk, step, &mut tallies);
             if let Err(loss) = trained
                 && !callbacks.accept(self, batch, loss)?
             {
@@ -295,6 +332,15 @@ fn diverged(what: &str, when: &str, weights: &str) -> Error {
     Error::new(ErrorKind::Diverged, why)
 }
 
+/// The place of a batch of an epoch of `n` samples among the `steps` batches that become one step.
+fn turn(batch: usize, n: usize, batch_size: usize, steps: usize) -> Turn {
+    let of_step = batch_size.saturating_mul(steps);
+    let start = batch * batch_size;
+    let first = start / of_step * of_step;
+    let end = n.min(first.saturating_add(of_step));
+    Turn { of: end - first, first: start == first, last: start + batch_size >= end }
+}
+
 /// A training whose data and settings have been checked.
 struct Task<'t> {
     data: &'t Data<'t>,
@@ -303,6 +349,8 @@ struct Task<'t> {
     validation: Option<(&'t Data<'t>, Vec<usize>)>,
     epochs: Range<usize>,
     batch_size: usize,
+    class_weight: Option<Vec<f32>>,
+    gradient_accumulation_steps: usize,
     shuffle: bool,
     seed: u64,
 }

@@ -11,6 +11,7 @@ mod progress;
 mod shards;
 mod split;
 mod tallies;
+mod weighting;
 
 pub use compiled::CompiledModel;
 pub use fit::Fit;

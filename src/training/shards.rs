@@ -1,8 +1,11 @@
 //! A training step up to the gradients, on parts of the batch at once.
 
+use std::ops::Range;
+
 use rayon::prelude::*;
 
-use super::objective::Objective;
+use super::objective::{Objective, OutputPass};
+use super::weighting::Weighting;
 use crate::batches::InMemory;
 use crate::kernels::buffer::Buffer;
 use crate::kernels::lanes::LANES;
@@ -36,6 +39,8 @@ struct Shard {
     /// For each output of the model, the targets, and the sum of the losses.
     targets: Vec<Vec<f32>>,
     losses: Vec<f64>,
+    /// The weights of its samples, if they are not all 1; kept for its capacity.
+    sample_weight: Vec<f32>,
 }
 
 /// The samples of a step, and what is done with them.
@@ -44,6 +49,9 @@ pub(super) struct Batch<'b, 'x, 'y> {
     pub(super) y: &'b InMemory<'y>,
     /// Where in `x` and `y` the samples are.
     pub(super) indices: &'b [usize],
+    /// Which samples of all they are.
+    pub(super) samples: &'b [usize],
+    pub(super) weighting: Weighting<'b>,
     pub(super) weights: &'b [f32],
     pub(super) objective: &'b Objective,
     pub(super) seed: u64,
@@ -72,6 +80,7 @@ impl Shards {
             gradients: Buffer::zeros(network.trainable_len),
             targets: vec![Vec::new(); network.outputs.len()],
             losses: vec![0.0; network.outputs.len()],
+            sample_weight: Vec::with_capacity(size),
         };
         Self { batch_size, size, shards: (0..batch_size.div_ceil(size)).map(shard).collect() }
     }
@@ -84,18 +93,17 @@ impl Shards {
 
     /// Forward, loss and backward. The parts' gradients are added up in order.
     pub(super) fn run(&mut self, batch: &Batch<'_, '_, '_>, state: &mut [f32]) {
-        let parts = batch.indices.chunks(self.size);
-        if parts.len() == 1 {
-            return self.shards[0].run(batch, batch.indices, state, batch.seed);
+        let n = batch.indices.len();
+        let parts = n.div_ceil(self.size);
+        if parts == 1 {
+            return self.shards[0].run(batch, 0..n, state, batch.seed);
         }
-        let shards = self.shards[..parts.len()].par_iter_mut();
-        shards.zip(batch.indices.par_chunks(self.size)).enumerate().for_each(
-            |(part, (shard, indices))| {
-                // Networks with a state are not cut into parts.
-                shard.run(batch, indices, &mut [], derive(batch.seed, part as u64));
-            },
-        );
-        let parts = parts.len();
+        let size = self.size;
+        self.shards[..parts].par_iter_mut().enumerate().for_each(|(part, shard)| {
+            let places = part * size..n.min((part + 1) * size);
+            // Networks with a state are not cut into parts.
+            shard.run(batch, places, &mut [], derive(batch.seed, part as u64));
+        });
         let Some((first, others)) = self.shards[..parts].split_first_mut() else { return };
         let sums = first.gradients.par_chunks_mut(CHUNK).enumerate();
         sums.worth(bytes(4 * parts * batch.weights.len())).for_each(|(i, sums)| {
@@ -124,9 +132,17 @@ impl Shards {
 }
 
 impl Shard {
-    fn run(&mut self, batch: &Batch<'_, '_, '_>, indices: &[usize], state: &mut [f32], seed: u64) {
-        let n = indices.len();
+    /// The samples of the batch at these places.
+    fn run(
+        &mut self,
+        batch: &Batch<'_, '_, '_>,
+        places: Range<usize>,
+        state: &mut [f32],
+        seed: u64,
+    ) {
+        let n = places.len();
         let Batch { x, y, weights, objective, .. } = *batch;
+        let (indices, samples) = (&batch.indices[places.clone()], &batch.samples[places]);
         for i in 0..x.arrays() {
             x.gather(i, indices, self.workspace.input(i, n));
         }
@@ -136,7 +152,14 @@ impl Shard {
             y.gather(i, indices, targets);
             let (output, gradient) = self.workspace.output_and_gradient(i, n);
             let share = n as f32 / batch.indices.len() as f32;
-            *loss = objective.run(i, n, output, targets, Some((gradient, share)));
+            *loss = objective.run(OutputPass {
+                output: i,
+                n,
+                y: output,
+                targets,
+                sample_weight: batch.weighting.of(samples, targets, &mut self.sample_weight),
+                gradient: Some((gradient, share)),
+            });
         }
         self.workspace.backward(n, weights, &mut self.gradients);
     }

@@ -1,5 +1,5 @@
 use crate::callbacks::Logs;
-use crate::metrics::{Metric, Tally};
+use crate::metrics::{Metric, OutputMetric, Tally};
 use crate::shape::Shape;
 
 /// The loss and the metrics over the batches of an epoch so far.
@@ -16,6 +16,8 @@ struct OutputTallies {
     /// The key of its loss, where there are several outputs.
     loss_key: Option<String>,
     loss: f64,
+    /// How much its loss counts.
+    weight: f64,
     /// The tally of each metric, with the key of each of its numbers.
     metrics: Vec<(Vec<String>, Box<dyn Tally>)>,
 }
@@ -27,12 +29,26 @@ pub(super) struct Output<'a> {
     pub(super) shape: &'a Shape,
     /// Whether it is the only one.
     pub(super) alone: bool,
+    /// How much its loss counts.
+    pub(super) weight: f64,
 }
 
 impl Output<'_> {
     /// The key of its loss, where there are several outputs.
     pub(super) fn loss_key(&self) -> Option<String> {
         (!self.alone).then(|| format!("{}_loss", self.name))
+    }
+
+    /// Those of the metrics that look at it.
+    pub(super) fn metrics<'m>(
+        &self,
+        metrics: &'m [OutputMetric],
+    ) -> impl Iterator<Item = &'m dyn Metric> + use<'m, '_> {
+        let name = self.name;
+        metrics
+            .iter()
+            .filter(move |(output, _)| output.as_deref().is_none_or(|output| output == name))
+            .map(|(_, metric)| &**metric)
     }
 
     /// The keys of a metric's numbers: its name, after that of the output where there are several;
@@ -51,15 +67,16 @@ impl Tallies {
     /// Tallies that have seen no sample.
     pub(super) fn new<'a>(
         outputs: impl Iterator<Item = Output<'a>>,
-        metrics: &[Box<dyn Metric>],
+        metrics: &[OutputMetric],
     ) -> Self {
         let outputs: Vec<OutputTallies> = outputs
             .map(|output| OutputTallies {
                 loss_key: output.loss_key(),
                 loss: 0.0,
-                metrics: metrics
-                    .iter()
-                    .map(|metric| (output.keys(&**metric), metric.tally(output.shape)))
+                weight: output.weight,
+                metrics: output
+                    .metrics(metrics)
+                    .map(|metric| (output.keys(metric), metric.tally(output.shape)))
                     .collect(),
             })
             .collect();
@@ -101,7 +118,8 @@ impl Tallies {
     /// The means so far.
     pub(super) fn logs(&mut self) -> &Logs {
         let samples = self.samples as f64;
-        let total = self.outputs.iter().map(|output| output.loss).sum::<f64>() + self.penalty;
+        let losses = self.outputs.iter().map(|output| output.weight * output.loss);
+        let total = losses.sum::<f64>() + self.penalty;
         self.logs.set("loss", total / samples);
         for output in &self.outputs {
             if let Some(key) = &output.loss_key {

@@ -265,3 +265,30 @@ fn labels_of_yes_or_no_answers_beyond_0_to_1() {
          insert_axis(Axis(1))",
     );
 }
+
+#[test]
+fn weights_of_samples_that_make_no_sense() {
+    let (x, y) = (inputs(), one_hot());
+    for (weights, got) in [(Array::ones(vec![7]), "(7)"), (Array::ones(vec![8, 1]), "(8, 1)")] {
+        let weights: ndarray::ArrayD<f32> = weights;
+        refused(
+            classifier().fit(&x, Weighted::new(&y, &weights), silent()),
+            Data,
+            &format!(
+                "fit: sample_weight has the shape {got}, there are 8 samples; give one number for \
+                 each, an array of shape (8)"
+            ),
+        );
+    }
+    for weight in [-1.0, f32::NAN, f32::INFINITY] {
+        let weights = Array1::from_shape_fn(8, |i| if i == 3 { weight } else { 1.0 });
+        refused(
+            classifier().train_on_batch(&x, Weighted::new(&y, &weights), 0),
+            Data,
+            &format!(
+                "train_on_batch: sample_weight is {weight} for sample 3; it must be at least 0 and \
+                 finite"
+            ),
+        );
+    }
+}

@@ -314,3 +314,104 @@ fn a_metric_that_makes_no_sense() {
     let two = (Precision::new(), Precision::new().class_id(1).named("precision_1"));
     assert_eq!(fit(two).unwrap().history["precision_1"].len(), 1);
 }
+
+#[test]
+fn batches_that_make_no_step() {
+    fit_refused(
+        silent().gradient_accumulation_steps(0),
+        "fit: gradient_accumulation_steps is 0; it is at least 1",
+    );
+}
+
+#[test]
+fn weights_of_classes_that_make_no_sense() {
+    fit_refused(
+        silent().class_weight([(1, 2.0), (4, 2.0)]),
+        "fit: class_weight names class 4, the model has 4 classes; they are counted from 0",
+    );
+    fit_refused(
+        silent().class_weight([(1, 2.0), (1, 3.0)]),
+        "fit: class_weight names class 1 twice; give it one weight",
+    );
+    fit_refused(
+        silent().class_weight([(1, -1.0)]),
+        "fit: class_weight of class 1 is -1; it must be at least 0 and finite",
+    );
+    let x = Input::new(3);
+    let class = || x.apply(Dense::new(4).activation(Softmax)).unwrap();
+    let model = Model::new(&x, [&class(), &class()]).unwrap();
+    let mut model = model.compile(Adam::default(), CategoricalCrossentropy, ());
+    let labels = one_hot();
+    refused(
+        model.fit(&inputs(), [labels.view(), labels.view()], silent().class_weight([(1, 2.0)])),
+        ErrorKind::Training,
+        "fit: class_weight is for models with one output, this one has 2; give the samples weights \
+         with Weighted",
+    );
+}
+
+#[test]
+fn losses_that_are_not_those_of_the_outputs() {
+    use convnet::losses::IntoLosses;
+    fn evaluate(losses: impl IntoLosses, weights: Option<&[f64]>) -> convnet::Result<()> {
+        let x = Input::new(3);
+        let label = x.apply(Dense::new(4).activation(Softmax).name("label")).unwrap();
+        let size = x.apply(Dense::new(4).name("size")).unwrap();
+        let model = Model::new(&x, [&label, &size]).unwrap();
+        let mut model = model.compile(Adam::default(), losses, ());
+        if let Some(weights) = weights {
+            model = model.loss_weights(weights);
+        }
+        let labels = one_hot();
+        model.evaluate(&inputs(), [labels.view(), labels.view()]).map(|_| ())
+    }
+    let (label, size) = (CategoricalCrossentropy, MeanSquaredError);
+    let end = "the model's outputs are label, size; give a loss for each";
+    for (result, sentence) in [
+        (evaluate([label], None), format!("1 losses are given for 2 outputs; {end}")),
+        (evaluate((label, size, size), None), format!("3 losses are given for 2 outputs; {end}")),
+        (
+            evaluate((("label", label), ("sizes", size)), None),
+            format!("there is a loss for `sizes`; {end}"),
+        ),
+        (
+            evaluate((("label", label), ("label", size)), None),
+            format!("there is no loss for `size`; {end}"),
+        ),
+        (
+            evaluate((("label", label), size), None),
+            format!("some losses have the name of an output and some have none; {end}"),
+        ),
+        (
+            evaluate((label, size), Some(&[1.0])),
+            "loss_weights has 1 numbers, the model has 2 outputs; give one for each".to_string(),
+        ),
+        (
+            evaluate((label, size), Some(&[1.0, -0.5])),
+            "loss_weights holds -0.5; each must be at least 0 and finite".to_string(),
+        ),
+    ] {
+        refused(result, ErrorKind::Training, &format!("evaluate: {sentence}"));
+    }
+    // `fit` looks at other things first.
+    let model = classifier().into_model();
+    let model = model.compile(Adam::default(), [label, label], [Accuracy]);
+    refused(
+        model.loss_weights([]).fit(&inputs(), &one_hot(), silent()),
+        ErrorKind::Training,
+        "fit: 2 losses are given for 1 outputs; the model's outputs are dense; give a loss for each",
+    );
+    assert!(evaluate((("size", size), ("label", label)), Some(&[1.0, 0.0])).is_ok());
+    assert!(evaluate(size, None).is_ok());
+}
+
+#[test]
+fn a_metric_of_an_output_that_is_not_there() {
+    let model = classifier().into_model();
+    let mut model = model.compile(Adam::default(), CategoricalCrossentropy, [("label", Accuracy)]);
+    refused(
+        model.fit(&inputs(), &one_hot(), silent()),
+        ErrorKind::Training,
+        "fit: there is a metric for `label`; the model's outputs are dense",
+    );
+}

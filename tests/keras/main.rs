@@ -5,6 +5,7 @@ use convnet::layers::{LayerSpec, Pair};
 use convnet::prelude::*;
 
 mod callbacks;
+mod curves;
 mod fixtures;
 mod losses;
 mod metrics;

@@ -1,8 +1,9 @@
-//! Gradients kept within bounds, and weights that decay.
+//! Gradients added up and kept within bounds, and weights that decay.
 
 use super::super::buffer::with_scratch;
 use super::super::parallel::{CHUNK, Worth, bytes};
 use super::super::simd::{Fma, Level, multiversion};
+use super::pieces;
 use rayon::prelude::*;
 
 /// Short chains of sums in a piece: as many as the widest registers take twice.
@@ -29,6 +30,19 @@ pub(crate) fn clip(x: &mut [f32], most: f32) {
     let work = bytes(2 * 4 * x.len());
     let pieces = x.par_chunks_mut(CHUNK);
     pieces.worth(work).for_each(|x| x.iter_mut().for_each(|x| *x = x.clamp(-most, most)));
+}
+
+/// `sums += share · x`.
+pub(crate) fn add_share(level: Level, sums: &mut [f32], x: &[f32], share: f32) {
+    let work = bytes(3 * 4 * x.len());
+    pieces(sums, x).worth(work).for_each(|(sums, x)| add_chunk(level, sums, x, share));
+}
+
+multiversion! { fn add_chunk(sums: &mut [f32], x: &[f32], share: f32) = add_body }
+
+#[inline(always)]
+fn add_body<F: Fma>(sums: &mut [f32], x: &[f32], share: f32) {
+    sums.iter_mut().zip(x).for_each(|(sum, &x)| *sum = F::fma(share, x, *sum));
 }
 
 /// `w -= share · w`. Not `scale` by `1 - share`, which rounds a small share, and in the same way for
@@ -123,6 +137,21 @@ mod tests {
     }
 
     #[test]
+    fn adds_as_one_by_one() {
+        for level in Level::all() {
+            for n in SIZES {
+                let x = noise(n);
+                let mut sums = vec![0.5; n];
+                add_share(level, &mut sums, &x, 0.3);
+                for (sum, x) in sums.iter().zip(x) {
+                    let wanted = 0.5 + f64::from(0.3_f32) * f64::from(x);
+                    assert!((f64::from(*sum) - wanted).abs() <= 1e-7, "{sum} {wanted}");
+                }
+            }
+        }
+    }
+
+    #[test]
     fn threads_do_not_change_the_bits() {
         let x = noise(50 * CHUNK + 3);
         assert_same_bits(|| {
@@ -130,6 +159,7 @@ mod tests {
             let norm = norm(level(), &x);
             scale(&mut x, norm as f32);
             decay(level(), &mut x, 0.01);
+            add_share(level(), &mut x, &noise(50 * CHUNK + 3), 0.3);
             x
         });
     }

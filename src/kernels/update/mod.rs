@@ -11,7 +11,7 @@ mod rmsprop;
 mod sgd;
 
 pub(crate) use adam::{AdamStep, adam};
-pub(crate) use clip::{clip, decay, norm, scale};
+pub(crate) use clip::{add_share, clip, decay, norm, scale};
 pub(crate) use penalty::{add_penalty_gradient, penalty};
 pub(crate) use rmsprop::{RmspropStep, rmsprop};
 pub(crate) use sgd::{SgdStep, sgd};
