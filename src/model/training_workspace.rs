@@ -181,7 +181,7 @@ impl TrainingWorkspace {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::graph::{Apply, Input};
+    use crate::graph::{Input, Nodes};
     use crate::layers::{Activation, Conv2D, Dense, Flatten, MaxPool2D};
     use crate::model::Model;
 
