@@ -190,7 +190,19 @@ impl Product<'_> {
         }
         let bias: [V; N] = std::array::from_fn(|j| V::load(&lanes[j * V::LANES..]));
         let least = V::splat(if self.relu { 0.0 } else { f32::NEG_INFINITY });
-        // Through memory, since storing in place stops the unrolling that keeps `sums` in registers.
+        if used == width {
+            assert!(y.len() >= (P - 1) * self.filters + width);
+            for p in 0..P {
+                for j in 0..N {
+                    let at = p * self.filters + j * V::LANES;
+                    // SAFETY: `p` is at most `P - 1` and `(j + 1) * LANES` at most `width`. Slices whose
+                    // bounds are checked here stop the unrolling that keeps `sums` in registers.
+                    let y = unsafe { y.get_unchecked_mut(at..at + V::LANES) };
+                    least.max(sums[p][j].plus(bias[j])).store(y);
+                }
+            }
+            return;
+        }
         let mut tile = [[0.0; 32]; P];
         for p in 0..P {
             for j in 0..N {
@@ -198,11 +210,7 @@ impl Product<'_> {
             }
         }
         for (tile, y) in tile.iter().zip(y.chunks_mut(self.filters)) {
-            if used == width {
-                y[..width].copy_from_slice(&tile[..width]);
-            } else {
-                y[..used].copy_from_slice(&tile[..used]);
-            }
+            y[..used].copy_from_slice(&tile[..used]);
         }
     }
 }
