@@ -45,9 +45,11 @@ impl Layer for PRelu {
         let (x, alpha) = (pass.x.get(0), pass.w.get(0));
         let dalpha = pass.dw.get(0);
         dalpha.fill(0.0);
-        for (i, (&x, &dy)) in x.iter().zip(&*pass.dy).enumerate() {
-            if x <= 0.0 {
-                dalpha[i % alpha.len()] += x * dy;
+        if pass.trainable {
+            for (i, (&x, &dy)) in x.iter().zip(&*pass.dy).enumerate() {
+                if x <= 0.0 {
+                    dalpha[i % alpha.len()] += x * dy;
+                }
             }
         }
         if let Some(dx) = pass.dx.get(0) {

@@ -26,12 +26,12 @@ pub struct Input {
 impl Input {
     /// An input whose samples have this shape: `[height, width, channels]` for images.
     pub fn new(shape: impl Into<Shape>) -> Self {
-        Self { node: Node::new(None, None, Vec::new(), shape.into()) }
+        Self { node: Node::input(None, shape.into()) }
     }
 
     /// Gives it a name of its own; without one it is called `input_layer`.
     pub fn name(self, name: impl Into<String>) -> Self {
-        Self { node: Node::new(None, Some(name.into()), Vec::new(), self.node.shape().clone()) }
+        Self { node: Node::input(Some(name.into()), self.node.shape().clone()) }
     }
 
     /// The shape of one sample.
@@ -49,18 +49,15 @@ struct NodeInner {
     /// `None` for an input.
     layer: Option<Arc<dyn Layer>>,
     name: Option<String>,
+    trainable: bool,
     inputs: Vec<Node>,
     shape: Shape,
 }
 
 impl Node {
-    fn new(
-        layer: Option<Arc<dyn Layer>>,
-        name: Option<String>,
-        inputs: Vec<Node>,
-        shape: Shape,
-    ) -> Self {
-        Self(Arc::new(NodeInner { layer, name, inputs, shape }))
+    fn input(name: Option<String>, shape: Shape) -> Self {
+        let inputs = Vec::new();
+        Self(Arc::new(NodeInner { layer: None, name, trainable: true, inputs, shape }))
     }
 
     /// The shape of one sample.
@@ -74,6 +71,11 @@ impl Node {
 
     pub(crate) fn name(&self) -> Option<&str> {
         self.0.name.as_deref()
+    }
+
+    /// Whether the layer was not told to keep its weights.
+    pub(crate) fn trainable(&self) -> bool {
+        self.0.trainable
     }
 
     pub(crate) fn inputs(&self) -> &[Node] {
@@ -129,7 +131,7 @@ pub trait Nodes {
     /// layer, the shapes, what to do, and the file and line of this call.
     #[track_caller]
     fn apply(&self, layer: impl Into<LayerSpec>) -> Result<Node> {
-        let LayerSpec { layer, name } = layer.into();
+        let LayerSpec { layer, name, trainable } = layer.into();
         let location = Location::caller();
         let inputs = self.nodes();
         let shapes: Vec<Shape> = inputs.iter().map(|node| node.shape().clone()).collect();
@@ -143,7 +145,7 @@ pub trait Nodes {
             };
             Error::layer(format!("{who}: cannot take {what}: {reason} ({location})"))
         })?;
-        Ok(Node::new(Some(layer), name, inputs, shape))
+        Ok(Node(Arc::new(NodeInner { layer: Some(layer), name, trainable, inputs, shape })))
     }
 }
 

@@ -10,11 +10,15 @@ pub use crate::datasets;
 pub use crate::graph::{Input, Node, Nodes};
 pub use crate::initializers::Initializer;
 pub use crate::labels::Weighted;
-pub use crate::layers::Activation::{Linear, Relu, Sigmoid, Softmax, Tanh};
+pub use crate::layers::Activation::{
+    Elu, Gelu, GeluApproximate, LeakyRelu, Linear, Relu, Relu6, Sigmoid, Silu, Softmax, Tanh,
+};
 pub use crate::layers::Padding::{Same, Valid};
 pub use crate::layers::{
-    Activation, Add, AveragePooling2D, BatchNormalization, Concatenate, Conv2D, Dense, Dropout,
-    Flatten, Layer, MaxPool2D,
+    Activation, Add, Average, AveragePooling2D, BatchNormalization, Concatenate, Conv2D, Dense,
+    DepthwiseConv2D, Dropout, Flatten, GlobalAveragePooling2D, GlobalMaxPool2D, Layer, LeakyReLU,
+    LocalResponseNormalization, MaxPool2D, Multiply, RandomErasing, RandomFlip, RandomRotation,
+    RandomTranslation, ReLU, Rescaling, Reshape, Resizing, SeparableConv2D, ZeroPadding2D,
 };
 pub use crate::losses::{
     BinaryCrossentropy, CategoricalCrossentropy, MeanSquaredError, SparseCategoricalCrossentropy,

@@ -1,4 +1,4 @@
-//! Activation functions in place, and their gradients from `y` in place of `dy`.
+//! Functions of every element, in place, and their gradients in place of `dy`.
 
 use super::exp;
 use super::parallel::{CHUNK, Worth, bytes, flops};
@@ -8,76 +8,122 @@ use rayon::prelude::*;
 /// Arithmetic operations of an `exp`, `tanh` or logistic function.
 const EXP_FLOPS: usize = 40;
 
-pub(crate) fn relu(level: Level, y: &mut [f32]) {
-    let work = bytes(8 * y.len());
-    y.par_chunks_mut(CHUNK).worth(work).for_each(|y| relu_chunk(level, y));
+/// A function of every element.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Function {
+    /// `max(x, 0)`
+    Relu,
+    /// `min(x, most)` above the threshold, `slope · (x − threshold)` up to it.
+    Rectify {
+        threshold: f32,
+        slope: f32,
+        most: f32,
+    },
+    Tanh,
+    Sigmoid,
+    /// `x` above 0, `eˣ − 1` up to it.
+    Elu,
+    /// `x · Φ(x)`
+    Gelu,
+    /// The same with `Φ(x) ≈ (1 + tanh(√(2/π) · (x + 0.044715 x³))) / 2`.
+    GeluByTanh,
+    /// `x / (1 + e⁻ˣ)`
+    Silu,
 }
 
-pub(crate) fn tanh(level: Level, y: &mut [f32]) {
-    let work = flops(EXP_FLOPS * y.len());
-    y.par_chunks_mut(CHUNK).worth(work).for_each(|y| tanh_chunk(level, y));
+impl Function {
+    /// Whether the slope is told by the function's value: if not, `gradient` wants its argument. Of
+    /// [`Rectify`](Function::Rectify) that holds with a threshold of 0.
+    pub(crate) fn slope_of_value(self) -> bool {
+        !matches!(self, Self::Gelu | Self::GeluByTanh | Self::Silu)
+    }
 }
 
-pub(crate) fn sigmoid(level: Level, y: &mut [f32]) {
-    let work = flops(EXP_FLOPS * y.len());
-    y.par_chunks_mut(CHUNK).worth(work).for_each(|y| sigmoid_chunk(level, y));
+/// `y = f(y)`.
+pub(crate) fn apply(level: Level, f: Function, y: &mut [f32]) {
+    let work = match f {
+        Function::Relu | Function::Rectify { .. } => bytes(8 * y.len()),
+        _ => flops(EXP_FLOPS * y.len()),
+    };
+    y.par_chunks_mut(CHUNK).worth(work).for_each(|y| apply_chunk(level, f, y));
 }
 
-pub(crate) fn relu_backward(level: Level, y: &[f32], dy: &mut [f32]) {
-    backward(y, dy, |y, dy| relu_backward_chunk(level, y, dy));
+/// `dy` times the slope of `f`, from its values or its arguments, see [`Function::slope_of_value`].
+pub(crate) fn gradient(level: Level, f: Function, from: &[f32], dy: &mut [f32]) {
+    assert_eq!(from.len(), dy.len(), "floats of y and dy");
+    let work = if f.slope_of_value() { bytes(12 * dy.len()) } else { flops(EXP_FLOPS * dy.len()) };
+    let pieces = from.par_chunks(CHUNK).zip(dy.par_chunks_mut(CHUNK));
+    pieces.worth(work).for_each(|(from, dy)| gradient_chunk(level, f, from, dy));
 }
 
-pub(crate) fn tanh_backward(level: Level, y: &[f32], dy: &mut [f32]) {
-    backward(y, dy, |y, dy| tanh_backward_chunk(level, y, dy));
-}
-
-pub(crate) fn sigmoid_backward(level: Level, y: &[f32], dy: &mut [f32]) {
-    backward(y, dy, |y, dy| sigmoid_backward_chunk(level, y, dy));
-}
-
-fn backward(y: &[f32], dy: &mut [f32], chunk: impl Fn(&[f32], &mut [f32]) + Sync) {
-    assert_eq!(y.len(), dy.len(), "floats of y and dy");
-    let work = bytes(12 * y.len());
-    let pieces = y.par_chunks(CHUNK).zip(dy.par_chunks_mut(CHUNK));
-    pieces.worth(work).for_each(|(y, dy)| chunk(y, dy));
-}
-
-multiversion! { fn relu_chunk(y: &mut [f32]) = relu_body }
-multiversion! { fn tanh_chunk(y: &mut [f32]) = tanh_body }
-multiversion! { fn sigmoid_chunk(y: &mut [f32]) = sigmoid_body }
-multiversion! { fn relu_backward_chunk(y: &[f32], dy: &mut [f32]) = relu_backward_body }
-multiversion! { fn tanh_backward_chunk(y: &[f32], dy: &mut [f32]) = tanh_backward_body }
-multiversion! { fn sigmoid_backward_chunk(y: &[f32], dy: &mut [f32]) = sigmoid_backward_body }
+multiversion! { fn apply_chunk(f: Function, y: &mut [f32]) = apply_body }
+multiversion! { fn gradient_chunk(f: Function, from: &[f32], dy: &mut [f32]) = gradient_body }
 
 #[inline(always)]
-fn relu_body<F: Fma>(y: &mut [f32]) {
-    // Not `f32::max`, which would turn NaN into 0 and hide a training that diverged.
-    y.iter_mut().for_each(|y| *y = if *y < 0.0 { 0.0 } else { *y });
+fn apply_body<F: Fma>(f: Function, y: &mut [f32]) {
+    match f {
+        // Not `f32::max`, which would turn NaN into 0 and hide a training that diverged.
+        Function::Relu => each(y, |x| if x < 0.0 { 0.0 } else { x }),
+        Function::Rectify { threshold, slope, most } => each(y, |x| {
+            let upper = if x > most { most } else { x };
+            if x <= threshold { slope * (x - threshold) } else { upper }
+        }),
+        Function::Tanh => each(y, exp::tanh::<F>),
+        Function::Sigmoid => each(y, exp::sigmoid::<F>),
+        Function::Elu => each(y, |x| {
+            let negative = exp::exp_m1::<F>(x);
+            if x > 0.0 { x } else { negative }
+        }),
+        Function::Gelu => each(y, |x| x * exp::normal_cdf::<F>(x)),
+        Function::GeluByTanh => each(y, |x| x * 0.5 * (1.0 + exp::tanh::<F>(inner::<F>(x)))),
+        Function::Silu => each(y, |x| x * exp::sigmoid::<F>(x)),
+    }
 }
 
 #[inline(always)]
-fn tanh_body<F: Fma>(y: &mut [f32]) {
-    y.iter_mut().for_each(|y| *y = exp::tanh::<F>(*y));
+fn gradient_body<F: Fma>(f: Function, from: &[f32], dy: &mut [f32]) {
+    match f {
+        Function::Relu => scale(from, dy, |y, dy| if y <= 0.0 { 0.0 } else { dy }),
+        Function::Rectify { threshold, slope, most } => scale(from, dy, |x, dy| {
+            let upper = if x >= most { 0.0 } else { dy };
+            if x <= threshold { slope * dy } else { upper }
+        }),
+        Function::Tanh => scale(from, dy, |y, dy| dy * F::fma(-y, y, 1.0)),
+        Function::Sigmoid => scale(from, dy, |y, dy| dy * (y * (1.0 - y))),
+        Function::Elu => scale(from, dy, |y, dy| if y > 0.0 { dy } else { dy * (y + 1.0) }),
+        Function::Gelu => scale(from, dy, |x, dy| {
+            dy * F::fma(x, exp::normal_density::<F>(x), exp::normal_cdf::<F>(x))
+        }),
+        Function::GeluByTanh => scale(from, dy, |x, dy| {
+            let t = exp::tanh::<F>(inner::<F>(x));
+            let slope = SCALE * F::fma(3.0 * CUBE * x, x, 1.0);
+            dy * 0.5 * F::fma(x * F::fma(-t, t, 1.0), slope, 1.0 + t)
+        }),
+        Function::Silu => scale(from, dy, |x, dy| {
+            let s = exp::sigmoid::<F>(x);
+            dy * s * F::fma(x, 1.0 - s, 1.0)
+        }),
+    }
+}
+
+/// `√(2/π)`, and the factor of the cube (Hendrycks & Gimpel 2016).
+const SCALE: f32 = 0.797_884_6;
+const CUBE: f32 = 0.044_715;
+
+/// What the `tanh` of [`Function::GeluByTanh`] is of.
+#[inline(always)]
+fn inner<F: Fma>(x: f32) -> f32 {
+    SCALE * x * F::fma(CUBE * x, x, 1.0)
 }
 
 #[inline(always)]
-fn sigmoid_body<F: Fma>(y: &mut [f32]) {
-    y.iter_mut().for_each(|y| *y = exp::sigmoid::<F>(*y));
+fn each(y: &mut [f32], f: impl Fn(f32) -> f32) {
+    y.iter_mut().for_each(|y| *y = f(*y));
 }
 
 #[inline(always)]
-fn relu_backward_body<F: Fma>(y: &[f32], dy: &mut [f32]) {
-    dy.iter_mut().zip(y).for_each(|(dy, &y)| *dy = if y <= 0.0 { 0.0 } else { *dy });
-}
-
-#[inline(always)]
-fn tanh_backward_body<F: Fma>(y: &[f32], dy: &mut [f32]) {
-    dy.iter_mut().zip(y).for_each(|(dy, &y)| *dy *= F::fma(-y, y, 1.0));
-}
-
-#[inline(always)]
-fn sigmoid_backward_body<F: Fma>(y: &[f32], dy: &mut [f32]) {
-    dy.iter_mut().zip(y).for_each(|(dy, &y)| *dy *= y * (1.0 - y));
+fn scale(from: &[f32], dy: &mut [f32], f: impl Fn(f32, f32) -> f32) {
+    dy.iter_mut().zip(from).for_each(|(dy, &from)| *dy = f(from, *dy));
 }
 
 #[cfg(test)]
@@ -85,22 +131,27 @@ mod tests {
     use super::super::parallel::assert_same_bits;
     use super::*;
 
-    type Forward = fn(Level, &mut [f32]);
-    type Backward = fn(Level, &[f32], &mut [f32]);
+    const RECTIFY: Function = Function::Rectify { threshold: 1.1, slope: 0.25, most: 4.2 };
+    const LEAKY: Function = Function::Rectify { threshold: 0.0, slope: 0.2, most: f32::INFINITY };
 
-    fn check(forward: Forward, backward: Backward, naive: fn(f64) -> f64, slope: fn(f64) -> f64) {
+    /// Compares with `naive`, and the gradient with its differences.
+    fn check(f: Function, naive: fn(f64) -> f64) {
         for n in [0, 1, 7, 16, 33, 3 * CHUNK + 5] {
-            let x: Vec<f32> = (0..n).map(|i| (i % 41) as f32 / 4.0 - 5.0).collect();
+            // Not one is where the slope jumps.
+            let x: Vec<f32> = (0..n).map(|i| (i % 41) as f32 / 4.0 - 5.01).collect();
             for level in Level::all() {
                 let mut y = x.clone();
-                forward(level, &mut y);
+                apply(level, f, &mut y);
                 let mut dy = vec![3.0; n];
-                backward(level, &y, &mut dy);
+                let of_value = f.slope_of_value() && f != RECTIFY;
+                gradient(level, f, if of_value { &y } else { &x }, &mut dy);
                 for i in 0..n {
-                    let wanted = naive(x[i].into());
-                    assert!((f64::from(y[i]) - wanted).abs() < 3e-7, "{level:?} {}", x[i]);
-                    let wanted = 3.0 * slope(wanted);
-                    assert!((f64::from(dy[i]) - wanted).abs() < 2e-6, "{level:?} {}", x[i]);
+                    let exact = f64::from(x[i]);
+                    let wanted = naive(exact);
+                    let error = (f64::from(y[i]) - wanted).abs();
+                    assert!(error < 3e-7 * wanted.abs().max(1.0), "{f:?} {level:?} {exact}");
+                    let wanted = 3.0 * (naive(exact + 1e-5) - naive(exact - 1e-5)) / 2e-5;
+                    assert!((f64::from(dy[i]) - wanted).abs() < 3e-6, "{f:?} {level:?} {exact}");
                 }
             }
         }
@@ -108,19 +159,35 @@ mod tests {
 
     #[test]
     fn equal_the_naive_functions() {
-        let step = |y| if y > 0.0 { 1.0 } else { 0.0 };
-        check(relu, relu_backward, |x| x.max(0.0), step);
-        check(tanh, tanh_backward, f64::tanh, |y| 1.0 - y * y);
-        check(sigmoid, sigmoid_backward, |x| 1.0 / (1.0 + (-x).exp()), |y| y * (1.0 - y));
+        check(Function::Relu, |x| x.max(0.0));
+        check(RECTIFY, |x| if x > 1.1 { x.min(4.2) } else { 0.25 * (x - 1.1) });
+        check(LEAKY, |x| if x > 0.0 { x } else { 0.2 * x });
+        check(Function::Tanh, f64::tanh);
+        check(Function::Sigmoid, |x| 1.0 / (1.0 + (-x).exp()));
+        check(Function::Elu, |x| if x > 0.0 { x } else { x.exp_m1() });
+        check(Function::Silu, |x| x / (1.0 + (-x).exp()));
+        check(Function::GeluByTanh, |x| {
+            let inner = (2.0 / std::f64::consts::PI).sqrt() * (x + 0.044_715 * x.powi(3));
+            x * (1.0 + inner.tanh()) / 2.0
+        });
+        check(Function::Gelu, |x| {
+            let (mut term, mut sum) = (x, 0.0);
+            for k in 1..200 {
+                sum += term;
+                term *= x * x / f64::from(2 * k + 1);
+            }
+            x * (0.5 + (-x * x / 2.0).exp() / std::f64::consts::TAU.sqrt() * sum)
+        });
     }
 
     #[test]
     fn nan_survives() {
+        use Function::*;
         for level in Level::all() {
-            for forward in [relu, tanh, sigmoid] {
+            for f in [Relu, RECTIFY, LEAKY, Tanh, Sigmoid, Elu, Gelu, GeluByTanh, Silu] {
                 let mut y = [f32::NAN; 20];
-                forward(level, &mut y);
-                assert!(y.iter().all(|y| y.is_nan()));
+                apply(level, f, &mut y);
+                assert!(y.iter().all(|y| y.is_nan()), "{f:?}");
             }
         }
     }
@@ -130,7 +197,7 @@ mod tests {
         assert_same_bits(|| {
             let mut y: Vec<f32> =
                 (0..40 * CHUNK + 7).map(|i| (i % 83) as f32 / 9.0 - 4.0).collect();
-            tanh(super::super::simd::level(), &mut y);
+            apply(super::super::simd::level(), Function::Tanh, &mut y);
             y
         });
     }

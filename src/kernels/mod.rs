@@ -2,21 +2,27 @@
 //! `unsafe` and of instruction sets.
 
 pub(crate) mod activation;
+pub(crate) mod affine;
 pub(crate) mod average_pool;
 pub mod bench;
 pub(crate) mod buffer;
 pub(crate) mod channels;
 pub(crate) mod conv;
 mod conv_im2col;
+pub(crate) mod depthwise;
 mod direct;
 mod exp;
 pub(crate) mod gemm;
 mod gemm_tile;
+pub(crate) mod grouped;
 mod im2col;
+pub(crate) mod interpolate;
 pub(crate) mod lanes;
 pub(crate) mod layout;
+pub(crate) mod local_response;
 pub(crate) mod max_pool;
 pub(crate) mod normalise;
+pub(crate) mod pad;
 pub(crate) mod parallel;
 mod pool;
 pub(crate) mod reductions;

@@ -1,4 +1,5 @@
-//! What all pools share: the walk over windows and channels, and the walk over images.
+//! What pools and depthwise convolutions share: the walk over windows and channels, and the walk over
+//! images.
 
 use super::window::Window;
 use rayon::prelude::*;
@@ -13,6 +14,10 @@ pub(super) struct Cells {
     pub(super) down: usize,
     /// Floats from one cell to the next: the channels.
     pub(super) right: usize,
+    /// The cell of the kernel that lies on the first, vertically and horizontally.
+    pub(super) taps: [usize; 2],
+    /// The first of the channels.
+    pub(super) channel: usize,
 }
 
 impl Cells {
@@ -31,7 +36,6 @@ pub(super) trait Pool {
 /// Shows `pool` all windows of one image, from left to right and from top to bottom.
 #[inline(always)]
 pub(super) fn sweep(window: &Window, c: usize, pool: &mut impl Pool) {
-    assert_eq!(window.dilation, [1, 1], "pools have no dilation");
     let [_, w] = window.input;
     let [oh, ow] = window.output;
     for oy in 0..oh {
@@ -39,8 +43,15 @@ pub(super) fn sweep(window: &Window, c: usize, pool: &mut impl Pool) {
         for ox in 0..ow {
             let xs = window.taps(1, ox);
             let start = (window.cell(0, oy, ys.start) * w + window.cell(1, ox, xs.start)) * c;
-            let mut cells =
-                Cells { start, rows: ys.len(), columns: xs.len(), down: w * c, right: c };
+            let mut cells = Cells {
+                start,
+                rows: ys.len(),
+                columns: xs.len(),
+                down: window.dilation[0] * w * c,
+                right: window.dilation[1] * c,
+                taps: [ys.start, xs.start],
+                channel: 0,
+            };
             let mut o = (oy * ow + ox) * c;
             let mut left = c;
             // Arrays of a fixed length become vectors; the narrow ones are for the last channels.
@@ -49,6 +60,7 @@ pub(super) fn sweep(window: &Window, c: usize, pool: &mut impl Pool) {
                     while left >= $block {
                         pool.window::<$block>(cells, o);
                         cells.start += $block;
+                        cells.channel += $block;
                         o += $block;
                         left -= $block;
                     }

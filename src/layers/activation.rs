@@ -3,8 +3,9 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::{Backward, Infer, Lanes, Layer, single};
+use crate::kernels::activation::{self, Function};
 use crate::kernels::simd::level;
-use crate::kernels::{activation, channels, softmax};
+use crate::kernels::{channels, softmax};
 use crate::shape::Shape;
 
 /// A function of every element, or for softmax of every row of the last axis. Used as the
@@ -34,41 +35,84 @@ pub enum Activation {
     Tanh,
     /// `1 / (1 + exp(−x))`
     Sigmoid,
+    /// `x` where that is positive, else `0.2 · x`, as Keras' `leaky_relu`; the layer
+    /// [`LeakyReLU`](super::LeakyReLU) has other slopes
+    LeakyRelu,
+    /// `max(x, 0)`, and 6 where that is more
+    Relu6,
+    /// `x` where that is positive, else `exp(x) − 1` (Clevert et al. 2016)
+    Elu,
+    /// `x · Φ(x)`, where `Φ` is the normal distribution (Hendrycks & Gimpel 2016): Keras'
+    /// `gelu`
+    Gelu,
+    /// `x · (1 + tanh(√(2/π) · (x + 0.044715 x³))) / 2`: Keras' `gelu` with `approximate=True`
+    GeluApproximate,
+    /// `x / (1 + exp(−x))`, also called swish (Ramachandran et al. 2017)
+    #[serde(alias = "swish")]
+    Silu,
 }
 
 impl Activation {
+    /// What is computed of every element, for all but `Linear` and `Softmax`.
+    fn function(self) -> Option<Function> {
+        Some(match self {
+            Self::Linear | Self::Softmax => return None,
+            Self::Relu => Function::Relu,
+            Self::Tanh => Function::Tanh,
+            Self::Sigmoid => Function::Sigmoid,
+            Self::LeakyRelu => {
+                Function::Rectify { threshold: 0.0, slope: 0.2, most: f32::INFINITY }
+            }
+            Self::Relu6 => Function::Rectify { threshold: 0.0, slope: 0.0, most: 6.0 },
+            Self::Elu => Function::Elu,
+            Self::Gelu => Function::Gelu,
+            Self::GeluApproximate => Function::GeluByTanh,
+            Self::Silu => Function::Silu,
+        })
+    }
+
+    /// How many floats `apply` leaves for `gradient` beside the output, which has so many.
+    pub(super) fn saved_len(self, floats: usize) -> usize {
+        match self.function() {
+            Some(function) if !function.slope_of_value() => floats,
+            _ => 0,
+        }
+    }
+
     /// Adds the bias of each channel to rows of `c` numbers, none if it is empty, and applies the
-    /// function, in place.
-    pub(super) fn with_bias(self, y: &mut [f32], bias: &[f32], c: usize) {
+    /// function, in place. Leaves in `saved` what `gradient` needs; in inference that is empty.
+    pub(super) fn with_bias(self, y: &mut [f32], bias: &[f32], saved: &mut [f32], c: usize) {
         match (self, bias) {
-            (_, []) => self.apply_to(y, c),
+            (_, []) => self.apply_to(y, saved, c),
             (Self::Relu, _) => channels::add_bias_relu(level(), y, bias),
             _ => {
                 channels::add_bias(level(), y, bias);
-                self.apply_to(y, c);
+                self.apply_to(y, saved, c);
             }
         }
     }
 
-    /// Applies the function to rows of `c` numbers, in place.
-    pub(super) fn apply_to(self, y: &mut [f32], c: usize) {
-        match self {
-            Self::Linear => {}
-            Self::Relu => activation::relu(level(), y),
-            Self::Softmax => softmax::softmax(level(), y, c),
-            Self::Tanh => activation::tanh(level(), y),
-            Self::Sigmoid => activation::sigmoid(level(), y),
+    /// Applies the function to rows of `c` numbers, in place, with `saved` as above.
+    pub(super) fn apply_to(self, y: &mut [f32], saved: &mut [f32], c: usize) {
+        if !saved.is_empty() {
+            saved.copy_from_slice(y);
+        }
+        match self.function() {
+            Some(function) => activation::apply(level(), function, y),
+            None if self == Self::Softmax => softmax::softmax(level(), y, c),
+            None => {}
         }
     }
 
     /// Turns the gradient to the output `y` into the gradient to the input, in place.
-    pub(super) fn gradient(self, y: &[f32], dy: &mut [f32], c: usize) {
-        match self {
-            Self::Linear => {}
-            Self::Relu => activation::relu_backward(level(), y, dy),
-            Self::Softmax => softmax::softmax_backward(level(), y, dy, c),
-            Self::Tanh => activation::tanh_backward(level(), y, dy),
-            Self::Sigmoid => activation::sigmoid_backward(level(), y, dy),
+    pub(super) fn gradient(self, y: &[f32], saved: &[f32], dy: &mut [f32], c: usize) {
+        match self.function() {
+            Some(function) => {
+                let from = if function.slope_of_value() { y } else { saved };
+                activation::gradient(level(), function, from, dy);
+            }
+            None if self == Self::Softmax => softmax::softmax_backward(level(), y, dy, c),
+            None => {}
         }
     }
 }
@@ -97,11 +141,11 @@ impl Layer for Activation {
 
     fn infer(&self, pass: Infer<'_>) {
         pass.y.copy_from_slice(pass.x.get(0));
-        self.apply_to(pass.y, last(pass.x.shape(0)));
+        self.apply_to(pass.y, &mut [], last(pass.x.shape(0)));
     }
 
     fn backward(&self, mut pass: Backward<'_>) {
-        self.gradient(pass.y, pass.dy, last(pass.x.shape(0)));
+        self.gradient(pass.y, pass.x.get(0), pass.dy, last(pass.x.shape(0)));
         if let Some(dx) = pass.dx.get(0) {
             dx.copy_from_slice(pass.dy);
         }
@@ -109,5 +153,23 @@ impl Layer for Activation {
 
     fn without_activation(&self) -> Option<(Activation, Arc<dyn Layer>)> {
         Some((*self, Arc::new(Activation::Linear)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::layers::{Conv2D, Dense, check};
+
+    #[test]
+    fn obey_the_laws_alone_and_in_other_layers() {
+        use Activation::*;
+        for activation in
+            [Linear, Softmax, Tanh, Sigmoid, LeakyRelu, Relu6, Elu, Gelu, GeluApproximate, Silu]
+        {
+            check::laws(|| activation, &[[3, 2, 5].into()]);
+            check::laws(|| Dense::new(4).activation(activation), &[[5].into()]);
+            check::laws(|| Conv2D::new(3, 2).activation(activation), &[[3, 4, 2].into()]);
+        }
     }
 }

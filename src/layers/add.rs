@@ -1,5 +1,6 @@
 use serde::{Deserialize, Serialize};
 
+use super::merge::{common_shape, sum, sum_backward};
 use super::{Backward, Infer, Lanes, Layer};
 use crate::shape::Shape;
 
@@ -30,16 +31,7 @@ impl Layer for Add {
     }
 
     fn output_shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
-        match inputs {
-            [first, rest @ ..] if !rest.is_empty() => {
-                if rest.iter().all(|shape| shape == first) {
-                    Ok(first.clone())
-                } else {
-                    Err("it wants inputs of the same shape".to_string())
-                }
-            }
-            _ => Err("it wants at least two inputs: [a, b].apply(Add::new())".to_string()),
-        }
+        common_shape(inputs, "Add")
     }
 
     fn lanes(&self, _inputs: &[Shape]) -> Lanes {
@@ -51,18 +43,11 @@ impl Layer for Add {
     }
 
     fn infer(&self, pass: Infer<'_>) {
-        pass.y.copy_from_slice(pass.x.get(0));
-        for i in 1..pass.x.shapes().len() {
-            pass.y.iter_mut().zip(pass.x.get(i)).for_each(|(y, x)| *y += x);
-        }
+        sum(pass, 1.0);
     }
 
-    fn backward(&self, mut pass: Backward<'_>) {
-        for i in 0..pass.x.shapes().len() {
-            if let Some(dx) = pass.dx.get(i) {
-                dx.copy_from_slice(pass.dy);
-            }
-        }
+    fn backward(&self, pass: Backward<'_>) {
+        sum_backward(pass, 1.0);
     }
 }
 

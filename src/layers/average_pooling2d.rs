@@ -50,7 +50,8 @@ impl AveragePooling2D {
 
     fn window(&self, inputs: &[Shape]) -> Result<(Window, usize), String> {
         let [h, w, c] = image(inputs)?;
-        let window = super::window([h, w], "pool", self.pool_size, self.strides, self.padding)?;
+        let sizes = [self.pool_size, self.strides, 1.into()];
+        let window = super::window([h, w], "pool", sizes, self.padding)?;
         Ok((window, c))
     }
 

@@ -28,6 +28,9 @@ use crate::shape::Shape;
 /// divides that one by the count less 1). With momentum 0.99 the moving ones need some hundred steps
 /// to forget how they started; evaluation before that is worse than training suggests.
 ///
+/// With `trainable(false)` it works in training as in inference: with the moving statistics, which
+/// then stay as they are. So does Keras'.
+///
 /// # Errors
 /// `apply` refuses a momentum outside `0..=1` and an epsilon that is not positive.
 ///
@@ -121,8 +124,15 @@ impl Layer for BatchNormalization {
         let (x, gamma, beta) = (pass.x.get(0), pass.w.get(0), pass.w.get(1));
         let c = gamma.len();
         let (mean, inv_std) = pass.saved.split_at_mut(c);
+        let [moving_mean, moving_variance] = pass.state.all();
+        if !pass.trainable {
+            mean.copy_from_slice(moving_mean);
+            for (inv_std, &variance) in inv_std.iter_mut().zip(&*moving_variance) {
+                *inv_std = self.inv_std(variance);
+            }
+            return self.infer(pass.as_infer());
+        }
         moments(level(), x, mean, inv_std);
-        let (moving_mean, moving_variance) = pass.state.pair();
         let keep = self.momentum;
         let follow = |moving: &mut f32, batch: f32| {
             *moving = (f64::from(*moving) * keep + f64::from(batch) * (1.0 - keep)) as f32;
@@ -144,7 +154,18 @@ impl Layer for BatchNormalization {
         let (x, gamma) = (pass.x.get(0), pass.w.get(0));
         let c = gamma.len();
         let (mean, inv_std) = pass.saved.split_at(c);
-        let (dgamma, dbeta) = pass.dw.pair();
+        if !pass.trainable {
+            let Some(dx) = pass.dx.get(0) else { return };
+            return with_scratch(2 * c, |scratch| {
+                let (zeros, scale) = scratch.split_at_mut(c);
+                zeros.fill(0.0);
+                for ((scale, gamma), inv_std) in scale.iter_mut().zip(gamma).zip(inv_std) {
+                    *scale = gamma * inv_std;
+                }
+                normalise(level(), dx, pass.dy, [zeros, scale, zeros]);
+            });
+        }
+        let [dgamma, dbeta] = pass.dw.all();
         gradient_sums(level(), [pass.dy, x], [mean, inv_std], [dbeta, dgamma]);
         let Some(dx) = pass.dx.get(0) else { return };
         normalise_backward(level(), dx, [pass.dy, x], [mean, inv_std, gamma], [dbeta, dgamma]);

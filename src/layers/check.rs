@@ -11,14 +11,15 @@ use crate::shape::Shape;
 
 /// Promised and produced shapes agree; inference twice gives the same bits; and the gradients of a
 /// randomly weighted sum of the outputs agree with central differences in random directions, for
-/// all inputs and all weights.
+/// all inputs and all weights, or for the inputs alone if the layer is not trained.
 pub(crate) fn laws<L: Layer + 'static>(layer: impl Fn() -> L, shapes: &[Shape]) {
     laws_for(layer(), shapes, 3, Layout::Rows);
+    laws_for(layer().trainable(false), shapes, 3, Layout::Rows);
     // A whole block of lanes and one sample more.
     laws_for(layer(), shapes, 17, Layout::Lanes);
 }
 
-fn laws_for(layer: impl Layer + 'static, shapes: &[Shape], n: usize, layout: Layout) {
+fn laws_for(layer: impl Into<LayerSpec>, shapes: &[Shape], n: usize, layout: Layout) {
     let mut bench = Bench::new(layer, shapes, n, layout);
     // Away from zeros and ones, so that biases, gammas and betas matter.
     let mut random = generator(7);
@@ -153,7 +154,8 @@ impl Bench {
     /// The names of all trainable weights and their places in the model's.
     pub(crate) fn trainable(&self) -> Vec<(String, std::ops::Range<usize>)> {
         let weights = self.model.network.named_weights();
-        let trainable = weights.filter(|(_, spec, _)| spec.trainable);
+        let trained = self.model.network.trainable_len;
+        let trainable = weights.filter(|(_, spec, place)| spec.trainable && place.end <= trained);
         trainable.map(|(name, _, place)| (name, place)).collect()
     }
 }

@@ -2,21 +2,22 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Activation, Backward, Infer, Lanes, Layer, Layout, Pair, WeightSpec, image};
+use super::{Activation, Backward, Forward, Infer, Lanes, Layer, Layout, Pair, WeightSpec, image};
 use crate::initializers::Initializer;
 use crate::kernels::conv::Conv;
-use crate::kernels::window::{Padding, Window};
+use crate::kernels::grouped::Grouped;
+use crate::kernels::window::Padding;
 use crate::regularizers::Regularizer;
 use crate::shape::Shape;
 
 /// Slides filters over images: `y = activation(x ∗ kernel + bias)`. Keras: `Conv2D`.
 ///
-/// | tensor | shape                  | starts as      |
-/// |--------|------------------------|----------------|
-/// | input  | `(n, h, w, c)`         |                |
-/// | kernel | `(kh, kw, c, filters)` | Glorot uniform |
-/// | bias   | `(filters)`            | zeros          |
-/// | output | `(n, oh, ow, filters)` |                |
+/// | tensor | shape                         | starts as      |
+/// |--------|-------------------------------|----------------|
+/// | input  | `(n, h, w, c)`                |                |
+/// | kernel | `(kh, kw, c/groups, filters)` | Glorot uniform |
+/// | bias   | `(filters)`                   | zeros          |
+/// | output | `(n, oh, ow, filters)`        |                |
 ///
 /// With padding `Valid`, `oh = (h − kh)/s + 1`, rounded down; with `Same`, `oh = h/s`, rounded up, and
 /// zeros are put round the image, the odd one at the bottom and right. The kernel is not flipped:
@@ -24,7 +25,8 @@ use crate::shape::Shape;
 ///
 /// # Errors
 /// `apply` refuses inputs that are not images, kernels larger than the image unless padding is
-/// `Same`, and sizes of 0.
+/// `Same`, sizes of 0, groups that do not divide channels and filters, and a dilation together with
+/// strides.
 ///
 /// ```
 /// use convnet::prelude::*;
@@ -33,6 +35,8 @@ use crate::shape::Shape;
 /// assert_eq!(image.apply(Conv2D::new(6, 5).padding(Same))?.shape().to_string(), "(28, 28, 6)");
 /// let wide = Conv2D::new(8, (3, 5)).strides(2).activation(Relu).use_bias(false);
 /// assert_eq!(image.apply(wide)?.shape().to_string(), "(13, 12, 8)");
+/// let dilated = Conv2D::new(8, 3).dilation_rate(2);
+/// assert_eq!(image.apply(dilated)?.shape().to_string(), "(24, 24, 8)");
 /// # Ok::<(), convnet::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -41,6 +45,8 @@ pub struct Conv2D {
     kernel_size: Pair,
     strides: Pair,
     padding: Padding,
+    dilation_rate: Pair,
+    groups: usize,
     activation: Activation,
     use_bias: bool,
     kernel_initializer: Initializer,
@@ -58,6 +64,8 @@ impl Conv2D {
             kernel_size: kernel_size.into(),
             strides: 1.into(),
             padding: Padding::Valid,
+            dilation_rate: 1.into(),
+            groups: 1,
             activation: Activation::Linear,
             use_bias: true,
             kernel_initializer: Initializer::GlorotUniform,
@@ -76,6 +84,18 @@ impl Conv2D {
     /// Whether zeros are put round the image; `Valid`: no.
     pub fn padding(self, padding: Padding) -> Self {
         Self { padding, ..self }
+    }
+
+    /// How far apart the cells of the image are that lie under neighbouring cells of the kernel, down
+    /// and to the right; 1.
+    pub fn dilation_rate(self, dilation_rate: impl Into<Pair>) -> Self {
+        Self { dilation_rate: dilation_rate.into(), ..self }
+    }
+
+    /// Into how many groups channels and filters are cut, in order; each group of filters sees its
+    /// group of channels only. 1.
+    pub fn groups(self, groups: usize) -> Self {
+        Self { groups, ..self }
     }
 
     /// What is applied to the sums; `Linear`.
@@ -116,15 +136,37 @@ impl Conv2D {
         Self { exact, ..self }
     }
 
-    fn conv(&self, inputs: &[Shape]) -> Result<Conv, String> {
+    fn conv(&self, inputs: &[Shape]) -> Result<Grouped, String> {
         let [h, w, channels] = image(inputs)?;
-        let window = super::window([h, w], "kernel", self.kernel_size, self.strides, self.padding)?;
-        Ok(Conv { window, channels, filters: self.filters, exact: self.exact })
+        let Self { filters, groups, exact, .. } = *self;
+        let sizes = [self.kernel_size, self.strides, self.dilation_rate];
+        let window = super::window([h, w], "kernel", sizes, self.padding)?;
+        if groups == 0 {
+            return Err("it has 0 groups; give at least 1".to_string());
+        }
+        for (what, count) in [("channels of the input", channels), ("filters", filters)] {
+            if !count.is_multiple_of(groups) {
+                return Err(format!(
+                    "its {groups} groups do not divide the {count} {what}; use a divisor of both"
+                ));
+            }
+        }
+        let (channels, filters) = (channels / groups, filters / groups);
+        Ok(Grouped { conv: Conv { window, channels, filters, exact }, groups })
     }
 
     /// The same for shapes that `output_shape` has accepted.
-    fn accepted(&self, inputs: &[Shape]) -> Conv {
+    fn accepted(&self, inputs: &[Shape]) -> Grouped {
         self.conv(inputs).unwrap_or_else(|why| panic!("conv2d: {why}"))
+    }
+
+    fn run(&self, pass: Infer<'_>, saved: &mut [f32]) {
+        let (x, w, y, layout) = (pass.x.get(0), pass.w, pass.y, pass.layout);
+        let relu = self.activation == Activation::Relu;
+        self.accepted(pass.x.shapes()).forward(layout, x, w.get(0), w.get(1), relu, y);
+        if !relu {
+            self.activation.apply_to(y, saved, self.filters);
+        }
     }
 }
 
@@ -134,16 +176,16 @@ impl Layer for Conv2D {
     }
 
     fn output_shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
-        let Conv { window: Window { output: [h, w], .. }, filters, .. } = self.conv(inputs)?;
-        if filters == 0 {
+        let [h, w] = self.conv(inputs)?.conv.window.output;
+        if self.filters == 0 {
             return Err("it has 0 filters; give at least 1".to_string());
         }
-        Ok([h, w, filters].into())
+        Ok([h, w, self.filters].into())
     }
 
     fn weights(&self, inputs: &[Shape]) -> Vec<WeightSpec> {
         let Pair([kh, kw]) = self.kernel_size;
-        let kernel = [kh, kw, self.accepted(inputs).channels, self.filters];
+        let kernel = [kh, kw, self.accepted(inputs).conv.channels, self.filters];
         let kernel = WeightSpec::trainable("kernel", kernel, self.kernel_initializer);
         let mut weights = vec![kernel.regularizer(self.kernel_regularizer)];
         if self.use_bias {
@@ -154,33 +196,43 @@ impl Layer for Conv2D {
     }
 
     fn lanes(&self, inputs: &[Shape]) -> Lanes {
-        let faster = self.activation != Activation::Softmax && self.accepted(inputs).few_filters();
-        if faster { Lanes::Faster } else { Lanes::Never }
-    }
-
-    fn scratch_len(&self, inputs: &[Shape], n: usize, layout: Layout) -> usize {
-        self.accepted(inputs).scratch_len(layout, n)
+        let Grouped { conv, groups } = self.accepted(inputs);
+        let able = groups == 1 && conv.window.dilation == [1, 1];
+        let faster = self.activation != Activation::Softmax && conv.few_filters();
+        if able && faster { Lanes::Faster } else { Lanes::Never }
     }
 
     fn is_per_sample(&self) -> bool {
         true
     }
 
+    /// What the activation keeps.
+    fn saved_len(&self, inputs: &[Shape], n: usize, layout: Layout) -> usize {
+        let [h, w] = self.accepted(inputs).conv.window.output;
+        self.activation.saved_len(layout.floats(n, h * w * self.filters))
+    }
+
+    fn scratch_len(&self, inputs: &[Shape], n: usize, layout: Layout) -> usize {
+        self.accepted(inputs).scratch_len(layout, n)
+    }
+
     fn infer(&self, pass: Infer<'_>) {
-        let (x, w, y, layout) = (pass.x.get(0), pass.w, pass.y, pass.layout);
-        let relu = self.activation == Activation::Relu;
-        self.accepted(pass.x.shapes()).forward(layout, x, w.get(0), w.get(1), relu, y);
-        if !relu {
-            self.activation.apply_to(y, self.filters);
-        }
+        self.run(pass, &mut []);
+    }
+
+    fn forward(&self, mut pass: Forward<'_>) {
+        let (infer, saved) = pass.infer_and_saved();
+        self.run(infer, saved);
     }
 
     fn backward(&self, mut pass: Backward<'_>) {
         let (x, dy, layout) = (pass.x.get(0), pass.dy, pass.layout);
         let conv = self.accepted(pass.x.shapes());
-        self.activation.gradient(pass.y, dy, self.filters);
-        let (dkernel, dbias) = pass.dw.pair();
-        conv.backward_weights(layout, x, dy, pass.scratch, [dkernel, dbias]);
+        self.activation.gradient(pass.y, pass.saved, dy, self.filters);
+        let [dkernel, dbias] = pass.dw.all();
+        if pass.trainable {
+            conv.backward_weights(layout, x, dy, pass.scratch, [dkernel, dbias]);
+        }
         if let Some(dx) = pass.dx.get(0) {
             conv.backward_input(layout, dy, pass.w.get(0), dx);
         }
@@ -208,6 +260,13 @@ mod tests {
                 }
             }
         }
+        for padding in [Valid, Same] {
+            let dilated = || Conv2D::new(2, (3, 2)).dilation_rate((2, 3)).padding(padding);
+            check::laws(dilated, &[[6, 5, 2].into()]);
+            let grouped = || Conv2D::new(6, 3).groups(3).padding(padding);
+            check::laws(|| grouped().strides(2), &[[5, 4, 6].into()]);
+            check::laws(|| grouped().dilation_rate((1, 2)), &[[4, 5, 3].into()]);
+        }
         check::laws(|| Conv2D::new(2, 3).activation(Activation::Tanh), &[[4, 4, 1].into()]);
         check::laws(|| Conv2D::new(2, 3).use_bias(false), &[[3, 3, 1].into()]);
         check::laws(|| Conv2D::new(2, 5).padding(Same), &[[2, 1, 3].into()]);
@@ -224,6 +283,28 @@ mod tests {
             (Conv2D::new(16, (0, 2)), "its kernel is 0×2; every size is at least 1"),
             (Conv2D::new(16, 2).strides((1, 0)), "its strides are 1×0; every size is at least 1"),
             (Conv2D::new(0, 2), "it has 0 filters; give at least 1"),
+            (Conv2D::new(4, 2).groups(0), "it has 0 groups; give at least 1"),
+            (
+                Conv2D::new(6, 2).groups(3),
+                "its 3 groups do not divide the 8 channels of the input; use a divisor of both",
+            ),
+            (
+                Conv2D::new(6, 2).groups(4),
+                "its 4 groups do not divide the 6 filters; use a divisor of both",
+            ),
+            (
+                Conv2D::new(4, 2).dilation_rate((0, 1)),
+                "its dilation_rate is 0×1; every size is at least 1",
+            ),
+            (
+                Conv2D::new(4, 2).dilation_rate((1, 2)).strides(2),
+                "its strides are 2×2 and its dilation_rate is 1×2; one of them has to be 1",
+            ),
+            (
+                Conv2D::new(4, 2).dilation_rate(3),
+                "a 2×2 kernel with dilation_rate 3×3 does not fit; use padding(Same) or a smaller \
+                 kernel",
+            ),
         ] {
             let sentence = format!("conv2d: cannot take an input of shape (3, 3, 8): {reason}");
             check::refuses(layer, &image, &sentence);

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Activation, Backward, Infer, Lanes, Layer, Layout, WeightSpec, single};
+use super::{Activation, Backward, Forward, Infer, Lanes, Layer, Layout, WeightSpec, single};
 use crate::initializers::Initializer;
 use crate::kernels::conv::Conv;
 use crate::kernels::gemm::{Matrix, Write, par_gemm};
@@ -94,6 +94,24 @@ impl Dense {
     fn inputs(&self, shape: &Shape) -> usize {
         shape.last().copied().unwrap_or(1)
     }
+
+    fn run(&self, pass: Infer<'_>, saved: &mut [f32]) {
+        let (x, w, y) = (pass.x.get(0), pass.w, pass.y);
+        let [inputs, units] = [self.inputs(pass.x.shape(0)), self.units];
+        if pass.layout == Layout::Lanes {
+            let relu = self.activation == Activation::Relu;
+            let conv = Conv::dense(inputs, units);
+            conv.forward(pass.layout, x, w.get(0), w.get(1), relu, y);
+            return if !relu {
+                self.activation.apply_to(y, saved, units)
+            };
+        }
+        let rows = x.len() / inputs;
+        let kernel = Matrix::new(w.get(0), inputs, units);
+        // (rows, inputs) · (inputs, units)
+        par_gemm(level(), y, Matrix::new(x, rows, inputs), kernel, Write::Overwrite);
+        self.activation.with_bias(y, w.get(1), saved, units);
+    }
 }
 
 impl Layer for Dense {
@@ -129,6 +147,16 @@ impl Layer for Dense {
         if inputs[0].len() == 1 && fits && !softmax { Lanes::Either } else { Lanes::Never }
     }
 
+    fn is_per_sample(&self) -> bool {
+        true
+    }
+
+    /// What the activation keeps.
+    fn saved_len(&self, inputs: &[Shape], n: usize, layout: Layout) -> usize {
+        let rows = inputs[0].size() / self.inputs(&inputs[0]);
+        self.activation.saved_len(layout.floats(n, rows * self.units))
+    }
+
     fn scratch_len(&self, inputs: &[Shape], n: usize, layout: Layout) -> usize {
         match layout {
             Layout::Rows => 0,
@@ -136,47 +164,37 @@ impl Layer for Dense {
         }
     }
 
-    fn is_per_sample(&self) -> bool {
-        true
+    fn infer(&self, pass: Infer<'_>) {
+        self.run(pass, &mut []);
     }
 
-    fn infer(&self, pass: Infer<'_>) {
-        let (x, w, y) = (pass.x.get(0), pass.w, pass.y);
-        let [inputs, units] = [self.inputs(pass.x.shape(0)), self.units];
-        if pass.layout == Layout::Lanes {
-            let relu = self.activation == Activation::Relu;
-            let conv = Conv::dense(inputs, units);
-            conv.forward(pass.layout, x, w.get(0), w.get(1), relu, y);
-            return if !relu {
-                self.activation.apply_to(y, units)
-            };
-        }
-        let rows = x.len() / inputs;
-        let kernel = Matrix::new(w.get(0), inputs, units);
-        // (rows, inputs) · (inputs, units)
-        par_gemm(level(), y, Matrix::new(x, rows, inputs), kernel, Write::Overwrite);
-        self.activation.with_bias(y, w.get(1), units);
+    fn forward(&self, mut pass: Forward<'_>) {
+        let (infer, saved) = pass.infer_and_saved();
+        self.run(infer, saved);
     }
 
     fn backward(&self, mut pass: Backward<'_>) {
         let (x, dy) = (pass.x.get(0), pass.dy);
         let [inputs, units] = [self.inputs(pass.x.shape(0)), self.units];
         let rows = x.len() / inputs;
-        self.activation.gradient(pass.y, dy, units);
-        let (dkernel, dbias) = pass.dw.pair();
+        self.activation.gradient(pass.y, pass.saved, dy, units);
+        let [dkernel, dbias] = pass.dw.all();
         if pass.layout == Layout::Lanes {
             let conv = Conv::dense(inputs, units);
-            conv.backward_weights(pass.layout, x, dy, pass.scratch, [dkernel, dbias]);
+            if pass.trainable {
+                conv.backward_weights(pass.layout, x, dy, pass.scratch, [dkernel, dbias]);
+            }
             if let Some(dx) = pass.dx.get(0) {
                 conv.backward_input(pass.layout, dy, pass.w.get(0), dx);
             }
             return;
         }
-        let x = Matrix::new(x, rows, inputs);
         let dz = Matrix::new(dy, rows, units);
-        // (inputs, rows) · (rows, units)
-        par_gemm(level(), dkernel, x.t(), dz, Write::Overwrite);
-        if self.use_bias {
+        if pass.trainable {
+            // (inputs, rows) · (rows, units)
+            par_gemm(level(), dkernel, Matrix::new(x, rows, inputs).t(), dz, Write::Overwrite);
+        }
+        if !dbias.is_empty() {
             sum_rows(level(), dy, dbias);
         }
         if let Some(dx) = pass.dx.get(0) {

@@ -3,9 +3,10 @@
 use ndarray::{ArrayD, Axis, arr2, concatenate};
 use serde_json::Value;
 
-use self::fixtures::{error, fixture, layer, list, map, tensor, text};
+use self::fixtures::{error, fixture, float, layer, list, map, tensor, text};
 use super::check::{Bench, input_name};
 use super::*;
+use crate::kernels::affine::Affine;
 
 #[path = "../../tests/keras/fixtures.rs"]
 mod fixtures;
@@ -86,12 +87,17 @@ fn in_rows(floats: &[f32], shape: &[usize], layout: Layout) -> Vec<f32> {
 
 #[test]
 fn activation() {
-    compare("activation", 14, 1e-6);
+    compare("activation", 32, 1e-6);
 }
 
 #[test]
 fn add() {
     compare("add", 2, 1e-6);
+}
+
+#[test]
+fn average() {
+    compare("average", 2, 1e-6);
 }
 
 #[test]
@@ -112,7 +118,7 @@ fn concatenated() {
 
 #[test]
 fn conv2d() {
-    compare("conv2d", 20, 2e-6);
+    compare("conv2d", 31, 2e-6);
 }
 
 #[test]
@@ -121,13 +127,103 @@ fn dense() {
 }
 
 #[test]
+fn depthwise_conv2d() {
+    compare("depthwise_conv2d", 9, 2e-6);
+}
+
+#[test]
 fn flatten() {
     compare("flatten", 3, 0.0);
 }
 
 #[test]
+fn global_average_pooling2d() {
+    compare("global_average_pooling2d", 3, 1e-6);
+}
+
+#[test]
+fn global_max_pooling2d() {
+    compare("global_max_pooling2d", 3, 1e-6);
+}
+
+#[test]
+fn leaky_re_lu() {
+    compare("leaky_re_lu", 2, 1e-6);
+}
+
+#[test]
+fn local_response_normalization() {
+    // TensorFlow computes it in single precision only.
+    compare("local_response_normalization", 4, 3e-6);
+}
+
+#[test]
 fn max_pooling2d() {
     compare("max_pooling2d", 12, 1e-6);
+}
+
+#[test]
+fn multiply() {
+    compare("multiply", 2, 1e-6);
+}
+
+#[test]
+fn re_lu() {
+    compare("re_lu", 6, 1e-6);
+}
+
+/// What a draw makes of an image; the draws themselves have laws of their own.
+#[test]
+fn random_transforms() {
+    let cases = fixture("random_transforms");
+    assert_eq!(list(&cases).len(), 24);
+    for case in list(&cases) {
+        let (x, expected, config) =
+            (tensor(&case["input"]), tensor(&case["output"]), &case["config"]);
+        let image: [usize; 3] = Shape::from(&x.shape()[1..]).dims().unwrap();
+        let numbers = |value: &Value| list(value).iter().map(float).collect::<Vec<_>>();
+        let transform = match text(&case["layer"]) {
+            "RandomTranslation" => {
+                RandomTranslation::transform(numbers(&case["shift"]).try_into().unwrap())
+            }
+            _ => RandomRotation::transform([image[0], image[1]], float(&case["turns"])),
+        };
+        let affine = Affine {
+            image,
+            interpolation: serde_json::from_value(config["interpolation"].clone()).unwrap(),
+            fill_mode: serde_json::from_value(config["fill_mode"].clone()).unwrap(),
+            fill_value: float(&config["fill_value"]) as f32,
+        };
+        let mut y = vec![f32::NAN; x.len()];
+        affine.forward(&[transform], x.as_slice().unwrap(), &mut y);
+        let error = error(&y, &expected);
+        assert!(error < 1e-5, "{}: off by {error:e}", text(&case["name"]));
+    }
+}
+
+#[test]
+fn rescaling() {
+    compare("rescaling", 2, 1e-6);
+}
+
+#[test]
+fn reshape() {
+    compare("reshape", 3, 0.0);
+}
+
+#[test]
+fn resizing() {
+    compare("resizing", 8, 1e-6);
+}
+
+#[test]
+fn separable_conv2d() {
+    compare("separable_conv2d", 6, 2e-6);
+}
+
+#[test]
+fn zero_padding2d() {
+    compare("zero_padding2d", 3, 0.0);
 }
 
 /// One channel of 1, 2, 3, 4 in training, then 2.5 in inference, by hand: the variance is divided by

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::{Backward, Infer, Lanes, Layer, Padding, Pair, image};
-use crate::kernels::activation::{relu, relu_backward};
+use crate::kernels::activation::{self, Function};
 use crate::kernels::max_pool::{max_pool, max_pool_backward};
 use crate::kernels::simd::level;
 use crate::kernels::window::Window;
@@ -59,7 +59,8 @@ impl MaxPool2D {
 
     fn window(&self, inputs: &[Shape]) -> Result<(Window, usize), String> {
         let [h, w, c] = image(inputs)?;
-        let window = super::window([h, w], "pool", self.pool_size, self.strides, self.padding)?;
+        let sizes = [self.pool_size, self.strides, 1.into()];
+        let window = super::window([h, w], "pool", sizes, self.padding)?;
         Ok((window, c))
     }
 
@@ -92,7 +93,7 @@ impl Layer for MaxPool2D {
         let c = c * pass.layout.across();
         max_pool(&window, c, pass.x.get(0), pass.y);
         if self.relu {
-            relu(level(), pass.y);
+            activation::apply(level(), Function::Relu, pass.y);
         }
     }
 
@@ -101,7 +102,7 @@ impl Layer for MaxPool2D {
         let c = c * pass.layout.across();
         if self.relu {
             // A pool without a positive cell has no winner then, and no gradient either.
-            relu_backward(level(), pass.y, pass.dy);
+            activation::gradient(level(), Function::Relu, pass.y, pass.dy);
         }
         if let Some(dx) = pass.dx.get(0) {
             max_pool_backward(&window, c, pass.x.get(0), pass.y, pass.dy, dx);

@@ -15,6 +15,7 @@ use crate::shape::Shape;
 
 mod activation;
 mod add;
+mod average;
 mod average_pooling2d;
 mod batch_normalization;
 #[cfg(test)]
@@ -22,28 +23,66 @@ mod check;
 mod concatenate;
 mod conv2d;
 mod dense;
+mod depthwise_conv2d;
 mod dropout;
 mod flatten;
+mod global_average_pooling2d;
+mod global_max_pooling2d;
 #[cfg(test)]
 mod keras;
 mod lanes;
+mod leaky_relu;
+mod local_response_normalization;
 mod max_pooling2d;
+mod merge;
+mod multiply;
 mod pass;
+mod random_erasing;
+mod random_flip;
+mod random_rotation;
+mod random_transform;
+mod random_translation;
+mod relu;
+mod rescaling;
+mod reshape;
+mod resizing;
+mod separable_conv2d;
+mod zero_padding2d;
 
+pub use crate::kernels::affine::FillMode;
+pub use crate::kernels::interpolate::Interpolation;
 pub use crate::kernels::layout::Layout;
 pub use crate::kernels::window::Padding;
 pub use activation::Activation;
 pub use add::Add;
+pub use average::Average;
 pub use average_pooling2d::AveragePooling2D;
 pub use batch_normalization::BatchNormalization;
 pub use concatenate::Concatenate;
 pub use conv2d::Conv2D;
 pub use dense::Dense;
+pub use depthwise_conv2d::DepthwiseConv2D;
 pub use dropout::Dropout;
 pub use flatten::Flatten;
+pub use global_average_pooling2d::GlobalAveragePooling2D;
+pub use global_max_pooling2d::GlobalMaxPool2D;
 pub(crate) use lanes::{FromLanes, ToLanes};
+pub use leaky_relu::LeakyReLU;
+pub use local_response_normalization::LocalResponseNormalization;
 pub use max_pooling2d::MaxPool2D;
+pub use multiply::Multiply;
 pub use pass::{Backward, Forward, Gradients, Infer, Inputs, Weights, WeightsMut};
+pub use random_erasing::RandomErasing;
+pub use random_flip::{FlipMode, RandomFlip};
+pub use random_rotation::RandomRotation;
+pub use random_transform::Bounds;
+pub use random_translation::RandomTranslation;
+pub use relu::ReLU;
+pub use rescaling::Rescaling;
+pub use reshape::Reshape;
+pub use resizing::Resizing;
+pub use separable_conv2d::SeparableConv2D;
+pub use zero_padding2d::ZeroPadding2D;
 
 /// What every layer does, in the crate or outside it. `examples/own_layer.rs` writes one.
 pub trait Layer: fmt::Debug + Send + Sync {
@@ -112,7 +151,18 @@ pub trait Layer: fmt::Debug + Send + Sync {
     where
         Self: Sized + 'static,
     {
-        LayerSpec { layer: Arc::new(self), name: Some(name.into()) }
+        LayerSpec::from(self).name(name)
+    }
+
+    /// The layer with its weights fixed, or not; `true`. Those of a layer that is not trainable stay as
+    /// they are: no gradients to them are computed, and batch normalisation then uses its moving
+    /// statistics in training too, and leaves them as they are. See also
+    /// [`Model::trainable`](crate::Model::trainable).
+    fn trainable(self, trainable: bool) -> LayerSpec
+    where
+        Self: Sized + 'static,
+    {
+        LayerSpec::from(self).trainable(trainable)
     }
 }
 
@@ -169,22 +219,43 @@ impl WeightSpec {
     }
 }
 
-/// A layer with the name it will have in the model; any layer turns into one.
+/// A layer with the name it will have in the model, and whether it is trained; any layer turns into
+/// one.
+///
+/// ```
+/// use convnet::prelude::*;
+///
+/// let x = Input::new(3).apply(Dense::new(2).name("features").trainable(false))?;
+/// # Ok::<(), convnet::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct LayerSpec {
     pub(crate) layer: Arc<dyn Layer>,
     pub(crate) name: Option<String>,
+    pub(crate) trainable: bool,
+}
+
+impl LayerSpec {
+    /// Under a name of your own, see [`Layer::name`].
+    pub fn name(self, name: impl Into<String>) -> Self {
+        Self { name: Some(name.into()), ..self }
+    }
+
+    /// With its weights fixed, or not, see [`Layer::trainable`].
+    pub fn trainable(self, trainable: bool) -> Self {
+        Self { trainable, ..self }
+    }
 }
 
 impl<L: Layer + 'static> From<L> for LayerSpec {
     fn from(layer: L) -> Self {
-        Self { layer: Arc::new(layer), name: None }
+        Self { layer: Arc::new(layer), name: None, trainable: true }
     }
 }
 
 impl From<Box<dyn Layer>> for LayerSpec {
     fn from(layer: Box<dyn Layer>) -> Self {
-        Self { layer: layer.into(), name: None }
+        Self { layer: layer.into(), name: None, trainable: true }
     }
 }
 
@@ -223,22 +294,62 @@ impl fmt::Display for Pair {
     }
 }
 
-/// How a kernel or a pool, called `what`, moves over an image of this height and width.
+/// Rows above and below an image and columns to its left and right: made from one number for every
+/// side, from (above and below, left and right), or from ((above, below), (left, right)).
+///
+/// ```
+/// use convnet::layers::Margins;
+///
+/// assert_eq!(Margins::from(3), Margins([[3, 3], [3, 3]]));
+/// assert_eq!(Margins::from((1, 2)), Margins([[1, 1], [2, 2]]));
+/// assert_eq!(Margins::from(((0, 1), (2, 3))), Margins([[0, 1], [2, 3]]));
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Margins(pub [[usize; 2]; 2]);
+
+impl From<usize> for Margins {
+    fn from(all: usize) -> Self {
+        Self([[all; 2]; 2])
+    }
+}
+
+impl From<(usize, usize)> for Margins {
+    fn from((vertical, horizontal): (usize, usize)) -> Self {
+        Self([[vertical; 2], [horizontal; 2]])
+    }
+}
+
+impl From<((usize, usize), (usize, usize))> for Margins {
+    fn from((vertical, horizontal): ((usize, usize), (usize, usize))) -> Self {
+        Self([vertical.into(), horizontal.into()])
+    }
+}
+
+/// How a kernel or a pool, called `what`, of a size, with strides and a dilation, moves over an image of
+/// this height and width.
 fn window(
     image: [usize; 2],
     what: &str,
-    size: Pair,
-    strides: Pair,
+    [size, strides, dilation]: [Pair; 3],
     padding: Padding,
 ) -> Result<Window, String> {
-    if size.0.contains(&0) {
-        return Err(format!("its {what} is {size}; every size is at least 1"));
+    let dilated = dilation != Pair([1, 1]);
+    for (what, verb, sizes) in
+        [(what, "is", size), ("strides", "are", strides), ("dilation_rate", "is", dilation)]
+    {
+        if sizes.0.contains(&0) {
+            return Err(format!("its {what} {verb} {sizes}; every size is at least 1"));
+        }
     }
-    if strides.0.contains(&0) {
-        return Err(format!("its strides are {strides}; every size is at least 1"));
+    if dilated && strides != Pair([1, 1]) {
+        return Err(format!(
+            "its strides are {strides} and its dilation_rate is {dilation}; one of them has to be 1"
+        ));
     }
-    Window::new(image, size.0, strides.0, [1, 1], padding).ok_or_else(|| {
-        format!("a {size} {what} does not fit; use padding(Same) or a smaller {what}")
+    Window::new(image, size.0, strides.0, dilation.0, padding).ok_or_else(|| {
+        let dilation =
+            if dilated { format!(" with dilation_rate {dilation}") } else { String::new() };
+        format!("a {size} {what}{dilation} does not fit; use padding(Same) or a smaller {what}")
     })
 }
 

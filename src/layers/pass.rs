@@ -37,6 +37,8 @@ pub struct Forward<'a> {
     pub w: Weights<'a>,
     /// The weights that the optimizer does not move, such as moving averages; the layer may.
     pub state: WeightsMut<'a>,
+    /// Whether the layer is trained, see [`Layer::trainable`](super::Layer::trainable).
+    pub trainable: bool,
     /// The output `(n, shape…)`, to be overwritten.
     pub y: &'a mut [f32],
     /// What `backward` will see again, as many floats as `saved_len` asked for.
@@ -45,17 +47,24 @@ pub struct Forward<'a> {
     pub seed: u64,
 }
 
-impl<'a> Forward<'a> {
+impl Forward<'_> {
     /// The same pass as inference sees it, for layers that do the same in both.
     pub fn as_infer(&mut self) -> Infer<'_> {
-        Infer {
+        self.infer_and_saved().0
+    }
+
+    /// The same pass as inference sees it, and the floats for `backward`, for layers that in
+    /// training only keep more.
+    pub fn infer_and_saved(&mut self) -> (Infer<'_>, &mut [f32]) {
+        let infer = Infer {
             n: self.n,
             layout: self.layout,
             x: self.x,
             w: self.w,
             state: Weights { floats: self.state.floats, ranges: self.state.ranges },
             y: self.y,
-        }
+        };
+        (infer, self.saved)
     }
 }
 
@@ -81,7 +90,10 @@ pub struct Backward<'a> {
     pub scratch: &'a mut [f32],
     /// The gradients to the inputs, to be overwritten.
     pub dx: Gradients<'a>,
-    /// The gradients to the trainable weights, to be overwritten.
+    /// Whether the layer is trained, see [`Layer::trainable`](super::Layer::trainable).
+    pub trainable: bool,
+    /// The gradients to the trainable weights, to be overwritten; of a layer that is not trained they
+    /// are not wanted, and empty.
     pub dw: WeightsMut<'a>,
 }
 
@@ -134,21 +146,21 @@ pub struct WeightsMut<'a> {
 }
 
 impl WeightsMut<'_> {
-    /// The floats of one weight; empty where the layer has no such weight.
+    /// The floats of one weight; empty where the layer has no such weight or it is not wanted.
     pub fn get(&mut self, index: usize) -> &mut [f32] {
         self.ranges.get(index).map_or(&mut [], |range| &mut self.floats[range.clone()])
     }
 
-    /// The floats of two weights at once, the first two.
-    pub fn pair(&mut self) -> (&mut [f32], &mut [f32]) {
-        match self.ranges {
-            [] => (&mut [], &mut []),
-            [first] => (&mut self.floats[first.clone()], &mut []),
-            [first, second, ..] => {
-                let (head, tail) = self.floats.split_at_mut(second.start);
-                (&mut head[first.clone()], &mut tail[..second.len()])
-            }
-        }
+    /// The floats of the first `N` weights at once; empty where the layer has fewer.
+    pub fn all<const N: usize>(&mut self) -> [&mut [f32]; N] {
+        let (mut rest, mut start) = (&mut *self.floats, 0);
+        std::array::from_fn(|index| {
+            let Some(range) = self.ranges.get(index) else { return &mut [][..] };
+            let (_, behind) = std::mem::take(&mut rest).split_at_mut(range.start - start);
+            let (weight, behind) = behind.split_at_mut(range.len());
+            (rest, start) = (behind, range.end);
+            weight
+        })
     }
 }
 

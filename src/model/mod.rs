@@ -15,6 +15,7 @@ use crate::random::derive;
 use crate::samples::IntoSamples;
 use crate::shape::Shape;
 
+mod fine_tuning;
 mod network;
 mod slots;
 mod summary;
@@ -69,7 +70,7 @@ impl Model {
     /// layers were given the same name.
     pub fn new(inputs: impl Nodes, outputs: impl Nodes) -> Result<Self> {
         let network = Network::new(&inputs.nodes(), &outputs.nodes())?;
-        let weights = Buffer::zeros(network.trainable_len);
+        let weights = Buffer::zeros(network.weights_len);
         let state = Buffer::zeros(network.frozen_len);
         let model = Self { network, weights, state, idle: Mutex::default() };
         Ok(model.seed(0))

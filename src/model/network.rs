@@ -17,7 +17,9 @@ pub(crate) struct Network {
     /// The steps that are inputs, and those that are outputs, in the order of `Model::new`.
     pub(crate) inputs: Vec<usize>,
     pub(crate) outputs: Vec<usize>,
-    /// How many floats all trainable and all frozen weights take.
+    /// How many floats all trainable weights take, first those of the layers that are trained; and
+    /// all weights that no optimizer moves.
+    pub(crate) weights_len: usize,
     pub(crate) trainable_len: usize,
     pub(crate) frozen_len: usize,
 }
@@ -25,6 +27,8 @@ pub(crate) struct Network {
 #[derive(Clone, Debug)]
 pub(crate) struct Step {
     pub(crate) name: String,
+    /// The node of the graph that it is.
+    pub(crate) node: Node,
     /// `None` for an input.
     pub(crate) layer: Option<Arc<dyn Layer>>,
     /// The steps it reads, and the shapes of their outputs.
@@ -33,6 +37,8 @@ pub(crate) struct Step {
     pub(crate) shape: Shape,
     /// The weights, in the layer's order.
     pub(crate) weights: Vec<WeightSpec>,
+    /// Whether the layer keeps its weights in training.
+    pub(crate) is_fixed: bool,
     /// Where the trainable and the frozen ones lie in the model's floats, in the same order.
     pub(crate) trainable: Vec<Range<usize>>,
     pub(crate) frozen: Vec<Range<usize>>,
@@ -74,6 +80,7 @@ impl Network {
             steps: Vec::with_capacity(order.len()),
             inputs: inputs.iter().map(|node| index_of[&node.id()]).collect(),
             outputs: outputs.iter().map(|node| index_of[&node.id()]).collect(),
+            weights_len: 0,
             trainable_len: 0,
             frozen_len: 0,
         };
@@ -81,38 +88,57 @@ impl Network {
             let step = network.step(node, name, &index_of);
             network.steps.push(step);
         }
+        network.place_weights();
         Ok(network)
     }
 
-    fn step(&mut self, node: &Node, name: String, index_of: &HashMap<usize, usize>) -> Step {
+    fn step(&self, node: &Node, name: String, index_of: &HashMap<usize, usize>) -> Step {
         let inputs: Vec<usize> = node.inputs().iter().map(|node| index_of[&node.id()]).collect();
         let input_shapes: Vec<Shape> =
             inputs.iter().map(|&i| self.steps[i].shape.clone()).collect();
-        let weights = node.layer().map_or(Vec::new(), |layer| layer.weights(&input_shapes));
-        let (mut trainable, mut frozen) = (Vec::new(), Vec::new());
-        for weight in &weights {
-            let (end, ranges) = if weight.trainable {
-                (&mut self.trainable_len, &mut trainable)
-            } else {
-                (&mut self.frozen_len, &mut frozen)
-            };
-            let start = end.next_multiple_of(WEIGHT_ALIGNMENT);
-            *end = start + weight.shape.size();
-            ranges.push(start..*end);
-        }
-        let learns = !trainable.is_empty() || inputs.iter().any(|&i| self.steps[i].learns);
         Step {
             name,
+            node: node.clone(),
             layer: node.layer().cloned(),
+            weights: node.layer().map_or(Vec::new(), |layer| layer.weights(&input_shapes)),
+            is_fixed: !node.trainable(),
             inputs,
             input_shapes,
             shape: node.shape().clone(),
-            weights,
-            trainable,
-            frozen,
+            trainable: Vec::new(),
+            frozen: Vec::new(),
             input_layout: Layout::Rows,
             layout: Layout::Rows,
-            learns,
+            learns: false,
+        }
+    }
+
+    /// Gives every weight its place: those of layers that are trained come first, so that the
+    /// gradients and the optimizer know no others.
+    pub(crate) fn place_weights(&mut self) {
+        (self.weights_len, self.frozen_len) = (0, 0);
+        for fixed in [false, true] {
+            for step in self.steps.iter_mut().filter(|step| step.is_fixed == fixed) {
+                (step.trainable, step.frozen) = (Vec::new(), Vec::new());
+                for weight in &step.weights {
+                    let (end, ranges) = if weight.trainable {
+                        (&mut self.weights_len, &mut step.trainable)
+                    } else {
+                        (&mut self.frozen_len, &mut step.frozen)
+                    };
+                    let start = end.next_multiple_of(WEIGHT_ALIGNMENT);
+                    *end = start + weight.shape.size();
+                    ranges.push(start..*end);
+                }
+            }
+            if !fixed {
+                self.trainable_len = self.weights_len;
+            }
+        }
+        for i in 0..self.steps.len() {
+            let Step { is_fixed, trainable, inputs, .. } = &self.steps[i];
+            let learns = !is_fixed && !trainable.is_empty();
+            self.steps[i].learns = learns || inputs.iter().any(|&input| self.steps[input].learns);
         }
     }
 
@@ -214,6 +240,12 @@ impl Network {
             step.weights.iter().map(move |spec| format!("{}/{}", step.name, spec.name))
         });
         names.zip(self.weights()).map(|(name, (spec, place))| (name, spec, place))
+    }
+
+    /// The weights that an optimizer moves, with their places.
+    pub(crate) fn trained(&self) -> impl Iterator<Item = (&WeightSpec, Range<usize>)> {
+        let weights = self.weights();
+        weights.filter(|(spec, place)| spec.trainable && place.end <= self.trainable_len)
     }
 
     /// The shapes of the outputs of these steps.

@@ -44,16 +44,14 @@ impl Summary {
         let mut order = traversal(network);
         order.sort_by_key(|&step| Reverse(depths[step]));
         let one_a_depth = order.windows(2).all(|pair| depths[pair[0]] != depths[pair[1]]);
-        let count = |trainable: bool| {
-            let weights = network.weights().filter(|(weight, _)| weight.trainable == trainable);
-            weights.map(|(weight, _)| weight.shape.size()).sum()
-        };
+        let all: usize = network.weights().map(|(weight, _)| weight.shape.size()).sum();
+        let trainable = network.trained().map(|(weight, _)| weight.shape.size()).sum();
         Self {
             chain: one_a_depth && network.steps.iter().all(|step| step.inputs.len() < 2),
             rows: order.iter().map(|&step| row(network, &network.steps[step])).collect(),
             line_length: LINE_LENGTH,
-            trainable: count(true),
-            frozen: count(false),
+            trainable,
+            frozen: all - trainable,
             optimizer: None,
         }
     }

@@ -124,6 +124,7 @@ impl TrainingWorkspace {
                 x: inputs(outputs, &input_slots[i], step, n),
                 w: Weights { floats: weights, ranges: &step.trainable },
                 state: WeightsMut { floats: state, ranges: &step.frozen },
+                trainable: !step.is_fixed,
                 y: &mut y[..step.layout.floats(n, step.shape.size())],
                 saved: &mut self.saved[i][..saved],
                 seed: derive(seed, i as u64),
@@ -157,7 +158,11 @@ impl TrainingWorkspace {
                 saved: &mut self.saved[i][..saved],
                 scratch: &mut self.scratch[..worked_in],
                 dx: Gradients { n, layout: step.input_layout, buffers, shapes },
-                dw: WeightsMut { floats: weight_gradients, ranges: &step.trainable },
+                trainable: !step.is_fixed,
+                dw: WeightsMut {
+                    floats: weight_gradients,
+                    ranges: if step.is_fixed { &[] } else { &step.trainable },
+                },
             });
             self.gradients[self.gradient_slots[i]] = dy;
             for (destination, buffer) in self.destinations[i].iter().zip(self.on_loan.drain(..)) {

@@ -4,6 +4,6 @@ mod alexnet;
 mod fashion_cnn;
 mod lenet5;
 
-pub use alexnet::alexnet;
+pub use alexnet::{AlexNet, Normalization, alexnet};
 pub use fashion_cnn::fashion_cnn;
 pub use lenet5::lenet5;

@@ -53,7 +53,7 @@ impl Model {
         let mut network = self.network.clone();
         let objective = Objective::new(loss.into_losses(), &mut network);
         network.move_relu_behind_pools();
-        let tensors = network.steps.iter().flat_map(|step| step.trainable.clone()).collect();
+        let tensors = network.trained().map(|(_, place)| place).collect();
         let penalties = Penalties::new(&network);
         CompiledModel {
             state_before: Buffer::zeros(network.frozen_len),
@@ -265,9 +265,13 @@ impl CompiledModel {
             )));
         }
         if self.network.trainable_len == 0 {
-            return Err(Error::training(format!(
-                "{who}: the model has no weights to train; add a layer that has some"
-            )));
+            return Err(Error::training(match self.network.weights_len {
+                0 => format!("{who}: the model has no weights to train; add a layer that has some"),
+                _ => format!(
+                    "{who}: no layer with weights is trainable; set one to trainable(true) before \
+                     compile"
+                ),
+            }));
         }
         Ok(())
     }
@@ -383,6 +387,7 @@ impl CompiledModel {
         for (slot, buffer) in slots.iter_mut().zip(&mut self.slots) {
             *slot = buffer;
         }
+        let weights = &mut weights[..self.network.trainable_len];
         self.penalties.add_gradients(weights, gradients);
         self.optimizer.apply(&self.tensors, weights, gradients, &mut slots[..count]);
         Ok(loss)

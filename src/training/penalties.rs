@@ -4,7 +4,7 @@ use crate::kernels::simd::level;
 use crate::kernels::update::{add_penalty_gradient, penalty};
 use crate::model::Network;
 
-/// The regularised weights of a network.
+/// The regularised weights of a network that are trained.
 #[derive(Debug)]
 pub(super) struct Penalties {
     /// Where each lies, and its factors.
@@ -13,9 +13,9 @@ pub(super) struct Penalties {
 
 impl Penalties {
     pub(super) fn new(network: &Network) -> Self {
-        let trainable = network.weights().filter(|(spec, _)| spec.trainable);
+        let trained = network.trained();
         let weights =
-            trainable.filter_map(|(spec, place)| Some((place, spec.regularizer?.factors())));
+            trained.filter_map(|(spec, place)| Some((place, spec.regularizer?.factors())));
         Self { weights: weights.collect() }
     }
 

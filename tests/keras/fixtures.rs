@@ -68,13 +68,26 @@ pub(crate) fn layer(description: &Value) -> LayerSpec {
                 .into()
         }
         "Add" => configured(Add::new(), config),
+        "Average" => configured(Average::new(), config),
         "AveragePooling2D" => configured(AveragePooling2D::new(pool_size(config)), config),
         "BatchNormalization" => configured(BatchNormalization::new(), config),
         "Concatenate" => configured(Concatenate::new(), config),
         "Conv2D" => configured(Conv2D::new(0, 0), config),
         "Dense" => configured(Dense::new(0), config),
+        "DepthwiseConv2D" => configured(DepthwiseConv2D::new(0), config),
         "Flatten" => configured(Flatten::new(), config),
+        "GlobalAveragePooling2D" => configured(GlobalAveragePooling2D::new(), config),
+        "GlobalMaxPooling2D" => configured(GlobalMaxPool2D::new(), config),
+        "LeakyReLU" => configured(LeakyReLU::new(), config),
+        "LocalResponseNormalization" => configured(LocalResponseNormalization::new(), config),
         "MaxPooling2D" => configured(MaxPool2D::new(pool_size(config)), config),
+        "Multiply" => configured(Multiply::new(), config),
+        "ReLU" => configured(ReLU::new(), config),
+        "Rescaling" => configured(Rescaling::new(1.0), config),
+        "Reshape" => configured(Reshape::new([]), config),
+        "Resizing" => configured(Resizing::new(0, 0), config),
+        "SeparableConv2D" => configured(SeparableConv2D::new(0, 0), config),
+        "ZeroPadding2D" => configured(ZeroPadding2D::new(0), config),
         class => panic!("no layer of ours is a {class}"),
     }
 }

@@ -1,0 +1,89 @@
+use serde::{Deserialize, Serialize};
+
+use super::merge::common_shape;
+use super::{Backward, Infer, Lanes, Layer};
+use crate::shape::Shape;
+
+/// The product of inputs of the same shape, element by element. Keras: `Multiply`.
+///
+/// ```
+/// use convnet::prelude::*;
+///
+/// let image = Input::new([8, 8, 4]);
+/// let branch = image.apply(Conv2D::new(4, 3).padding(Same))?;
+/// let product = [Node::from(&image), branch].apply(Multiply::new())?;
+/// assert_eq!(product.shape().to_string(), "(8, 8, 4)");
+/// # Ok::<(), convnet::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Multiply {}
+
+impl Multiply {
+    /// The layer; it has nothing to configure.
+    pub fn new() -> Self {
+        Self {}
+    }
+}
+
+impl Layer for Multiply {
+    fn class_name(&self) -> &'static str {
+        "Multiply"
+    }
+
+    fn output_shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
+        common_shape(inputs, "Multiply")
+    }
+
+    fn lanes(&self, _inputs: &[Shape]) -> Lanes {
+        Lanes::Either
+    }
+
+    fn is_per_sample(&self) -> bool {
+        true
+    }
+
+    fn infer(&self, pass: Infer<'_>) {
+        pass.y.copy_from_slice(pass.x.get(0));
+        for i in 1..pass.x.shapes().len() {
+            pass.y.iter_mut().zip(pass.x.get(i)).for_each(|(y, x)| *y *= x);
+        }
+    }
+
+    /// `dx = dy ·` all the others; `y/x` would not do where `x` is 0.
+    fn backward(&self, mut pass: Backward<'_>) {
+        let count = pass.x.shapes().len();
+        for i in 0..count {
+            let Some(dx) = pass.dx.get(i) else { continue };
+            dx.copy_from_slice(pass.dy);
+            for other in (0..count).filter(|&other| other != i) {
+                dx.iter_mut().zip(pass.x.get(other)).for_each(|(dx, x)| *dx *= x);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::layers::check;
+
+    #[test]
+    fn obeys_the_laws() {
+        check::laws(Multiply::new, &[[2, 3].into(), [2, 3].into()]);
+        check::laws(Multiply::new, &[[1].into(), [1].into(), [1].into()]);
+    }
+
+    #[test]
+    fn refuses_one_input_and_different_shapes() {
+        check::refuses(
+            Multiply::new(),
+            &[[2].into()],
+            "multiply: cannot take an input of shape (2): it wants at least two inputs",
+        );
+        check::refuses(
+            Multiply::new(),
+            &[[2].into(), [3].into()],
+            "multiply: cannot take inputs of shapes (2), (3): it wants inputs of the same shape",
+        );
+    }
+}

@@ -1,0 +1,91 @@
+//! What the layers share that shift or turn each image at random in training.
+
+use rand::RngExt;
+use rand::rngs::Xoshiro256PlusPlus;
+use serde::{Deserialize, Serialize};
+
+use super::{Backward, FillMode, Forward, Inputs, Interpolation, image};
+use crate::kernels::affine::{Affine, Transform};
+use crate::random::{derive, generator};
+
+/// Between which two numbers one is drawn: made from both, or from one number `f` for `−f` and `f`.
+///
+/// ```
+/// use convnet::layers::Bounds;
+///
+/// assert_eq!(Bounds::from(0.1), Bounds([-0.1, 0.1]));
+/// assert_eq!(Bounds::from((0.0, 0.3)), Bounds([0.0, 0.3]));
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Bounds(pub [f64; 2]);
+
+impl From<f64> for Bounds {
+    fn from(both: f64) -> Self {
+        Self([-both.abs(), both.abs()])
+    }
+}
+
+impl From<(f64, f64)> for Bounds {
+    fn from((lower, upper): (f64, f64)) -> Self {
+        Self([lower, upper])
+    }
+}
+
+impl Bounds {
+    /// Refuses what is not in order or outside these limits.
+    pub(super) fn check(self, name: &str, [least, most]: [f64; 2]) -> Result<(), String> {
+        let Self([lower, upper]) = self;
+        if least <= lower && lower <= upper && upper <= most {
+            return Ok(());
+        }
+        Err(format!(
+            "its {name} is {lower} to {upper}; both lie in {least}..={most}, the smaller one first"
+        ))
+    }
+
+    pub(super) fn draw(self, random: &mut Xoshiro256PlusPlus) -> f64 {
+        let Self([lower, upper]) = self;
+        lower + (upper - lower) * random.random::<f64>()
+    }
+}
+
+/// What is drawn for the `index`th sample of a pass comes from this generator.
+pub(super) fn of_sample(seed: u64, index: usize) -> Xoshiro256PlusPlus {
+    generator(derive(seed, index as u64))
+}
+
+/// How many floats the layers keep for `n` samples: the transforms.
+pub(super) fn saved_len(n: usize) -> usize {
+    n * size_of::<Transform>() / size_of::<f32>()
+}
+
+/// How the images of a pass are seen.
+pub(super) fn affine(
+    x: &Inputs<'_>,
+    interpolation: Interpolation,
+    fill_mode: FillMode,
+    fill_value: f64,
+) -> Affine {
+    let image = image(x.shapes()).unwrap_or_else(|why| panic!("images that were accepted: {why}"));
+    Affine { image, interpolation, fill_mode, fill_value: fill_value as f32 }
+}
+
+/// Draws a transform for every image and leaves it in `saved`.
+pub(super) fn forward(
+    pass: Forward<'_>,
+    affine: Affine,
+    draw: impl Fn(&mut Xoshiro256PlusPlus) -> Transform,
+) {
+    let (transforms, _) = pass.saved.as_chunks_mut();
+    for (sample, transform) in transforms.iter_mut().enumerate() {
+        *transform = draw(&mut of_sample(pass.seed, sample));
+    }
+    affine.forward(transforms, pass.x.get(0), pass.y);
+}
+
+/// The way back through the same transforms.
+pub(super) fn backward(mut pass: Backward<'_>, affine: Affine) {
+    if let Some(dx) = pass.dx.get(0) {
+        affine.backward(pass.saved.as_chunks().0, pass.dy, dx);
+    }
+}
