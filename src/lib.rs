@@ -35,6 +35,9 @@ pub use regularizers::Regularizer;
 pub use samples::{Column, IntoSamples, Samples};
 pub use shape::Shape;
 
+#[doc = include_str!("../docs/keras.md")]
+pub mod keras {}
+
 /// The README's program is compiled with the tests.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

@@ -194,3 +194,40 @@ fn layers_are_written_in_one_order() {
     assert!(layers >= 10, "found only {layers} layers");
     none(findings);
 }
+
+/// The table from Keras' names to ours names nothing that is not there.
+#[test]
+fn the_table_of_keras_names_is_true() {
+    let word = |c: char| c.is_alphanumeric() || c == '_';
+    let mut known = std::collections::HashSet::new();
+    for (_, text) in sources(&["src"]) {
+        for line in text.lines() {
+            // What is behind a keyword, a field, or the variant of an enum.
+            for keyword in ["fn ", "struct ", "enum ", "trait ", "mod ", "pub ", "    "] {
+                if let Some((before, rest)) = line.split_once(keyword) {
+                    let name = rest.split(|c| !word(c)).next().unwrap_or("");
+                    let variant = name.starts_with(|c: char| c.is_uppercase());
+                    if keyword != "    " || (before.is_empty() && variant) {
+                        known.insert(name.to_string());
+                    }
+                }
+            }
+        }
+    }
+    let table = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/keras.md");
+    let mut findings = Vec::new();
+    let mut names = 0;
+    for (number, line) in (1..).zip(fs::read_to_string(table).unwrap().lines()) {
+        let ours = line.strip_prefix('|').and_then(|cells| cells.split('|').nth(1)).unwrap_or("");
+        for code in ours.split('`').skip(1).step_by(2) {
+            for name in code.split(|c| !word(c)).filter(|name| !name.is_empty()) {
+                names += 1;
+                if !known.contains(name) {
+                    findings.push(format!("docs/keras.md:{number}: there is no `{name}`"));
+                }
+            }
+        }
+    }
+    assert!(names > 150, "only {names} names found");
+    none(findings);
+}
