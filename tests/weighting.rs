@@ -47,7 +47,9 @@ fn accumulated_gradients_are_those_of_the_large_batch() {
         };
         let ((whole, whole_history), (parts, parts_history)) =
             (train(large, 1), train(small, steps));
-        assert!(difference(&whole, &parts) < 2e-6, "{small}: {}", difference(&whole, &parts));
+        // A thousandth of one of Adam's steps of 0.01; gradients that are not the same move weights by
+        // several of them.
+        assert!(difference(&whole, &parts) < 1e-5, "{small}: {}", difference(&whole, &parts));
         let losses = whole_history.history["loss"].iter().zip(&parts_history.history["loss"]);
         assert!(losses.into_iter().all(|(a, b)| (a - b).abs() < 1e-6));
     }
