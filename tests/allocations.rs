@@ -57,8 +57,10 @@ fn allocations(model: &mut CompiledModel, batches: usize) -> usize {
     });
     let y = Array1::from_shape_fn(32 * batches, |n| (n % 10) as u8).mapv(f32::from);
     let before = ALLOCATIONS.load(Ordering::Relaxed);
+    let weights = Array1::<f32>::ones(32 * batches);
     let fit = Fit::new().verbose(Verbose::Silent).validation_data(&x, &y);
-    model.fit(&x, &y, fit).unwrap();
+    let fit = fit.class_weight([(3, 2.0)]).gradient_accumulation_steps(2);
+    model.fit(&x, Weighted::new(&y, &weights), fit).unwrap();
     ALLOCATIONS.load(Ordering::Relaxed) - before
 }
 

@@ -33,6 +33,9 @@ pub(crate) struct Training {
     /// Threads to train on; all cores if not given
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     threads: Option<u16>,
+    /// Write logs for TensorBoard to this folder
+    #[arg(long, value_name = "DIR")]
+    log_dir: Option<PathBuf>,
     /// Write the result to this file
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -67,12 +70,15 @@ impl Training {
             .patience(self.patience)
             .restore_best_weights(true)
             .verbose(true);
-        let fit = Fit::new()
+        let mut fit = Fit::new()
             .epochs(self.epochs)
             .batch_size(self.batch_size)
             .validation_split(self.validation_split)
             .seed(self.seed)
             .callback(&mut stopping);
+        if let Some(log_dir) = &self.log_dir {
+            fit = fit.callback(TensorBoard::new(log_dir));
+        }
         let start = Instant::now();
         let history = model.fit(images, labels, fit)?;
         let seconds = start.elapsed().as_secs_f64();
