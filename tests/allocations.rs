@@ -38,6 +38,16 @@ fn network() -> CompiledModel {
     let both = [&sum, &left].apply(Concatenate::new()).unwrap();
     let class = both
         .apply(BatchNormalization::new())
+        .and_then(|x| x.apply(RandomFlip::new()))
+        .and_then(|x| x.apply(RandomRotation::new(0.05)))
+        .and_then(|x| x.apply(RandomErasing::new()))
+        .and_then(|x| x.apply(Conv2D::new(8, 3).groups(2).activation(Gelu).trainable(false)))
+        .and_then(|x| x.apply(LocalResponseNormalization::new()))
+        .and_then(|x| x.apply(DepthwiseConv2D::new(3).depth_multiplier(2).padding(Same)))
+        .and_then(|x| x.apply(SeparableConv2D::new(16, 3).dilation_rate(2).padding(Same)))
+        .and_then(|x| x.apply(Resizing::new(9, 9)))
+        .and_then(|x| x.apply(ZeroPadding2D::new(1)))
+        .and_then(|x| x.apply(LeakyReLU::new()))
         .and_then(|x| x.apply(MaxPool2D::new(3).strides(2)))
         .and_then(|x| x.apply(AveragePooling2D::new(2).strides(1)))
         .and_then(|x| x.apply(Dropout::new(0.25)))

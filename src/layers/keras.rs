@@ -37,7 +37,8 @@ fn run(case: &Value, copies: usize, layout: Layout, tolerance: f32) {
     let calls = list(&case["calls"]);
     let first = batches(&calls[0]["inputs"]);
     let shapes: Vec<Shape> = first.iter().map(|x| Shape::from(&x.shape()[1..])).collect();
-    let mut bench = Bench::new(layer(case), &shapes, first[0].shape()[0], layout);
+    let layer = layer(case).trainable(case["trainable"].as_bool().unwrap_or(true));
+    let mut bench = Bench::new(layer, &shapes, first[0].shape()[0], layout);
     for (name, weight) in map(&case["weights"]) {
         bench.model.set_weight(&format!("layer/{name}"), &tensor(weight)).unwrap();
     }
@@ -134,6 +135,11 @@ fn depthwise_conv2d() {
 #[test]
 fn flatten() {
     compare("flatten", 3, 0.0);
+}
+
+#[test]
+fn frozen() {
+    compare("frozen", 5, 1e-6);
 }
 
 #[test]

@@ -23,18 +23,16 @@ pub(crate) struct Workspace {
 impl Workspace {
     /// For inference: an output lives until its last reader has run, then its slot is used again.
     pub(crate) fn for_inference(network: &Network, capacity: usize) -> Self {
-        Self::new(network, capacity, |network, i| {
-            let last_reader = network.steps.iter().rposition(|step| step.inputs.contains(&i));
-            let is_output = network.outputs.contains(&i);
-            let to = if is_output { usize::MAX } else { last_reader.unwrap_or(i) };
-            // The caller writes all inputs before the first step.
-            (if network.steps[i].layer.is_none() { 0 } else { i }, to)
-        })
+        Self::new(network, capacity, until_read)
     }
 
-    /// For training: every output lives until backward.
+    /// For training: every output that backward reads lives until then.
     pub(super) fn for_training(network: &Network, capacity: usize) -> Self {
-        Self::new(network, capacity, |_, _| (0, usize::MAX))
+        Self::new(network, capacity, |network, i| {
+            let reads = |step: &Step| step.learns && step.inputs.contains(&i);
+            let needed = network.steps[i].learns || network.steps.iter().any(reads);
+            if needed { (0, usize::MAX) } else { until_read(network, i) }
+        })
     }
 
     fn new(
@@ -93,6 +91,15 @@ impl Workspace {
             self.outputs[self.slots[i]] = y;
         }
     }
+}
+
+/// From when on the output of a step is there, and when its last reader has run.
+fn until_read(network: &Network, i: usize) -> (usize, usize) {
+    let last_reader = network.steps.iter().rposition(|step| step.inputs.contains(&i));
+    let is_output = network.outputs.contains(&i);
+    let to = if is_output { usize::MAX } else { last_reader.unwrap_or(i) };
+    // The caller writes all inputs before the first step.
+    (if network.steps[i].layer.is_none() { 0 } else { i }, to)
 }
 
 /// The steps that have a layer, with their positions.

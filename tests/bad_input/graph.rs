@@ -101,3 +101,34 @@ fn an_input_that_is_no_input() {
         "model: the output of `dense` cannot be an input of a model; begin with an Input",
     );
 }
+
+#[test]
+fn layers_that_a_model_does_not_have() {
+    let x = Input::new(3);
+    let model = Model::new(&x, x.apply(Dense::new(2)).unwrap()).unwrap();
+    refused(
+        model.output_of("conv2d"),
+        Graph,
+        "output_of: the model has no layer `conv2d`; it has input_layer, dense",
+    );
+    refused(
+        model.trainable(["dense", "dense_1"], false),
+        Graph,
+        "trainable: the model has no layer `dense_1`; it has input_layer, dense",
+    );
+}
+
+/// Two models may look alike, and have layers of the same names, and still share none.
+#[test]
+fn weights_of_a_model_that_shares_no_layer() {
+    let model = || {
+        let x = Input::new(3);
+        Model::new(&x, x.apply(Dense::new(2)).unwrap()).unwrap()
+    };
+    refused(
+        model().weights_from(&model()),
+        Graph,
+        "weights_from: no layer with weights is in both models; build the new one on an output_of \
+         the other",
+    );
+}

@@ -163,6 +163,19 @@ fn a_model_without_weights() {
     );
 }
 
+#[test]
+fn a_model_that_is_frozen() {
+    let x = Input::new(3);
+    let class = x.apply(Dense::new(4).activation(Softmax).trainable(false)).unwrap();
+    let model = Model::new(&x, &class).unwrap();
+    let mut model = model.compile(Adam::default(), CategoricalCrossentropy, ());
+    refused(
+        model.fit(&inputs(), &one_hot(), silent()),
+        ErrorKind::Training,
+        "fit: no layer with weights is trainable; set one to trainable(true) before compile",
+    );
+}
+
 /// A classifier whose first step throws the weights so far that the next batch overflows.
 fn runaway() -> CompiledModel {
     let model = sparse_classifier().into_model();

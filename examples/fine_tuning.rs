@@ -1,0 +1,67 @@
+//! What a network has learnt, used for other classes: LeNet-5 is trained on five classes of
+//! Fashion-MNIST, then its convolutions get a new head for the other five, of which there are few images.
+//! `cargo run --release --example fine_tuning`.
+
+use std::ops::Range;
+
+use convnet::datasets::{Dataset, fashion_mnist};
+use convnet::prelude::*;
+use convnet::preprocessing::argmax;
+use ndarray::{Array1, Array4, Axis};
+
+/// Images and class numbers from 0 of some of the ten classes, at most so many images.
+fn some(
+    data: &Dataset,
+    classes: Range<usize>,
+    most: usize,
+) -> convnet::Result<(Array4<f32>, Array1<f32>)> {
+    let numbers = argmax(&data.labels)?;
+    let chosen = numbers.iter().enumerate().filter(|(_, class)| classes.contains(class));
+    let chosen: Vec<usize> = chosen.map(|(i, _)| i).take(most).collect();
+    let labels = chosen.iter().map(|&i| (numbers[i] - classes.start) as f32);
+    Ok((data.images.select(Axis(0), &chosen), labels.collect()))
+}
+
+/// Trains a model; prints its accuracy on the test images and returns it.
+fn trained(
+    what: &str,
+    model: Model,
+    learning_rate: f64,
+    epochs: usize,
+    [(x, y), (test_x, test_y)]: [&(Array4<f32>, Array1<f32>); 2],
+) -> convnet::Result<Model> {
+    let adam = Adam::new(learning_rate);
+    let mut model = model.compile(adam, SparseCategoricalCrossentropy, [Accuracy]);
+    model.fit(x, y, Fit::new().epochs(epochs).verbose(Verbose::Silent))?;
+    println!("{what}: accuracy {:.3}", model.evaluate(test_x, test_y)?["accuracy"]);
+    Ok(model.into_model())
+}
+
+fn main() -> convnet::Result<()> {
+    let sample = concat!(env!("CARGO_MANIFEST_DIR"), "/data/fashion-mnist-sample");
+    let (train, test) = fashion_mnist::open(sample)?.load()?;
+
+    let many = [&some(&train, 0..5, 10_000)?, &some(&test, 0..5, 2000)?];
+    let image = Input::new([28, 28, 1]);
+    let base = Model::new(&image, models::lenet5(&image, 5)?)?;
+    let base = trained("LeNet-5 on classes 0 to 4", base, 1e-3, 10, many)?;
+
+    // The convolutions, whose weights stay as they are, and a new last layer.
+    let class = base.output_of("flatten")?.apply(Dense::new(5).activation(Softmax).name("head"))?;
+    let model = Model::new(base.inputs(), &class)?.weights_from(&base)?;
+    let mut known = model.layer_names();
+    known.retain(|layer| layer != "head");
+    let model = model.trainable(&known, false)?;
+    println!("\n{}\n", model.summary());
+
+    let few = [&some(&train, 5..10, 100)?, &some(&test, 5..10, 2000)?];
+    println!("Classes 5 to 9, from {} images:", few[0].1.len());
+    let model = trained("  a new head on those convolutions", model, 1e-3, 60, few)?;
+    let model = model.trainable(&known, true)?;
+    trained("  then all layers, in small steps", model, 1e-4, 60, few)?;
+
+    let image = Input::new([28, 28, 1]);
+    let new = Model::new(&image, models::lenet5(&image, 5)?)?;
+    trained("  LeNet-5 from scratch", new, 1e-3, 60, few)?;
+    Ok(())
+}
