@@ -21,7 +21,7 @@ pub enum Losses {
 /// let network = || Model::new(&x, [&label, &size]);
 /// network()?.compile(Adam::default(), (CategoricalCrossentropy, MeanSquaredError), ());
 /// let losses = (("size", MeanSquaredError), ("label", CategoricalCrossentropy));
-/// network()?.compile(Adam::default(), losses, ("label", Accuracy)).loss_weights([1.0, 0.1]);
+/// network()?.compile(Adam::default(), losses, [("label", Accuracy)]).loss_weights([1.0, 0.1]);
 /// # Ok::<(), convnet::Error>(())
 /// ```
 pub trait IntoLosses {

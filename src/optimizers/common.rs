@@ -143,11 +143,15 @@ mod tests {
         assert_eq!(moved(SGD::new(1.0).global_clipnorm(13.0)), [-3.0, -4.0, 12.0]);
     }
 
+    /// One tensor of one number.
+    #[allow(clippy::single_range_in_vec_init)]
+    const ONE: [std::ops::Range<usize>; 1] = [0..1];
+
     #[test]
     fn gradients_of_zero_stay_so() {
         for optimizer in [SGD::new(1.0).clipnorm(1.0), SGD::new(1.0).global_clipnorm(1.0)] {
             let (mut optimizer, mut w) = (optimizer, [2.0]);
-            optimizer.apply(&[0..1], &mut w, &mut [0.0], &mut []);
+            optimizer.apply(&ONE, &mut w, &mut [0.0], &mut []);
             assert_eq!(w, [2.0]);
         }
     }
@@ -158,7 +162,7 @@ mod tests {
         let (mut w, mut m, mut v) = ([2.0], [0.0], [0.0]);
         let mut adam = Adam::new(1.0).weight_decay(0.004);
         for _ in 0..3 {
-            adam.apply(&[0..1], &mut w, &mut [0.0], &mut [&mut m, &mut v]);
+            adam.apply(&ONE, &mut w, &mut [0.0], &mut [&mut m, &mut v]);
         }
         assert!((w[0] - 1.976_095_9).abs() < 3e-7, "{w:?}");
     }

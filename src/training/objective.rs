@@ -120,8 +120,11 @@ impl Objective {
     }
 }
 
-/// The losses, and which of them belongs to each output; or why none does.
-fn assign(losses: Losses, network: &Network) -> (Vec<Box<dyn Loss>>, Result<Vec<usize>, String>) {
+/// For each output, the number of its loss; or why it has none.
+type Assignment = Result<Vec<usize>, String>;
+
+/// The losses, and which of them belongs to each output.
+fn assign(losses: Losses, network: &Network) -> (Vec<Box<dyn Loss>>, Assignment) {
     let names: Vec<&str> =
         network.outputs.iter().map(|&output| network.steps[output].name.as_str()).collect();
     let list = match losses {

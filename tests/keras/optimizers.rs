@@ -109,7 +109,7 @@ fn weights_and_moments_of_three_steps() {
         (0.2, 0.998_034_86, 0.029, 4.999e-5),
         (-0.3, 0.998_101_5, -0.0039, 1.399_4e-4),
     ] {
-        moved.step(&mut adam, &[0..1], &[g]);
+        moved.step(&mut adam, &whole(1), &[g]);
         assert!(error(&moved.w, &[w]) <= 1.2e-7, "w {:?}", moved.w);
         // (1 − β) is rounded to f32, and m loses a digit where a negative g cancels it.
         assert!(error(&moved.slots[0], &[m]) <= 1e-6, "m {:?}", moved.slots);
@@ -117,12 +117,18 @@ fn weights_and_moments_of_three_steps() {
     }
 }
 
+/// One weight tensor of so many numbers.
+#[allow(clippy::single_range_in_vec_init)]
+fn whole(len: usize) -> [std::ops::Range<usize>; 1] {
+    [0..len]
+}
+
 /// Where ε goes shows at tiny gradients: added to the corrected √v it would give −9.09e-4 · g / 1e-8.
 #[test]
 fn epsilon_is_added_before_the_correction() {
     let mut adam = Adam::default();
     let mut moved = Moved::new(vec![0.0], &adam);
-    moved.step(&mut adam, &[0..1], &[1e-8]);
+    moved.step(&mut adam, &whole(1), &[1e-8]);
     assert!(error(&moved.w, &[-3.152_31e-6]) <= 1e-5, "{:?}", moved.w);
 }
 
@@ -137,7 +143,7 @@ fn one_step_as_keras_tests_it() {
     ];
     for (mut optimizer, expected) in cases {
         let mut moved = Moved::new(vec![1.0, 2.0, 3.0, 4.0], &*optimizer);
-        moved.step(&mut *optimizer, &[0..4], &[1.0, 6.0, 7.0, 2.0]);
+        moved.step(&mut *optimizer, &whole(4), &[1.0, 6.0, 7.0, 2.0]);
         assert!(error(&moved.w, &expected) <= 1e-4, "{optimizer:?} {:?}", moved.w);
     }
 }

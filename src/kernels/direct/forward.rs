@@ -150,7 +150,8 @@ impl Product<'_> {
 
     /// `P` pixels by `N` vectors of filters, held in registers over the whole depth of the product.
     #[inline(always)]
-    #[allow(unsafe_code)]
+    // The loops over constant ranges are unrolled; over iterators they need not be.
+    #[allow(unsafe_code, clippy::needless_range_loop)]
     fn tile<V: Vector, const P: usize, const N: usize>(
         &self,
         x: &Rows,

@@ -1,5 +1,8 @@
 //! Convolution with images in lanes.
 
+// The loops over constant ranges are unrolled; over iterators they need not be.
+#![allow(clippy::needless_range_loop)]
+
 use std::ops::Range;
 
 use super::{Conv, Lanes, TILE, sized_tile, tiles};

@@ -104,16 +104,7 @@ mod tests {
             clip(&mut clipped, 0.5);
             for ((x, scaled), clipped) in x.iter().zip(scaled).zip(clipped) {
                 assert_eq!(scaled, x * 0.3);
-                assert_eq!(
-                    clipped,
-                    if *x > 0.5 {
-                        0.5
-                    } else if *x < -0.5 {
-                        -0.5
-                    } else {
-                        *x
-                    }
-                );
+                assert_eq!(clipped, x.clamp(-0.5, 0.5));
             }
         }
     }
