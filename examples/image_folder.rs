@@ -1,5 +1,5 @@
 //! AlexNet or LeNet-5 on a folder of colour photographs, one sub-folder a class:
-//! `cargo run --release --features images --example image_folder -- photos`. Photographs are decoded,
+//! `cargo run --release --example image_folder -- photos`. Photographs are decoded,
 //! resized, mirrored and shifted while the step before runs; the memory holds two batches of them.
 
 #[path = "common/training.rs"]
