@@ -142,6 +142,28 @@ def infer(o):
     return [("infer", seconds * 1e6, "us")]
 
 
+def conv(o):
+    """2 images of 320 x 320 pixels and 3 channels, 16 filters of 3 x 3: `large image` of `cargo bench conv`."""
+    if o.system == "keras":
+        raise SystemExit("peers.py: conv times torch alone")
+    import torch
+    n, size, channels, filters, kernel = 2, 320, 3, 16, 3
+    o.model, o.batch = "large image", n
+    layer = torch.nn.Conv2d(channels, filters, kernel, padding=1).to(memory_format=torch.channels_last)
+    random = np.random.default_rng(1)
+    x, dy = (torch_images(random.random((n, size, size, c), np.float32)) for c in (channels, filters))
+
+    def backward(wanted):
+        return torch.ops.aten.convolution_backward(
+            dy, x, layer.weight, [filters], [1, 1], [1, 1], [1, 1], False, [0, 0], 1, wanted)
+    flops = 2 * n * size**2 * filters * kernel**2 * channels
+    with torch.no_grad():
+        return [(f"conv.{what}", flops / median_seconds(call, 0.5) / 1e9, "GFLOP/s") for what, call in [
+            ("forward", lambda: layer(x)),
+            ("backward_input", lambda: backward([True, False, False])),
+            ("backward_weights", lambda: backward([False, True, True]))]]
+
+
 def fashion_mnist(folder, part):
     def read(name, skip):
         with gzip.open(pathlib.Path(folder) / f"{part}-{name}-ubyte.gz") as file:
@@ -187,7 +209,7 @@ def fit(o):
 
 def main():
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("what", choices=["step", "infer", "fit"])
+    options.add_argument("what", choices=["step", "infer", "conv", "fit"])
     options.add_argument("system", choices=["torch", "keras"])
     options.add_argument("model", nargs="?", default="lenet5", choices=NETWORKS)
     options.add_argument("--batch", type=int, default=32)
@@ -205,7 +227,7 @@ def main():
         os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
         import tensorflow as tf
         tf.config.threading.set_intra_op_parallelism_threads(o.threads)
-    for what, figure, unit in {"step": step, "infer": infer, "fit": fit}[o.what](o):
+    for what, figure, unit in {"step": step, "infer": infer, "conv": conv, "fit": fit}[o.what](o):
         print(what, o.system, o.model, o.batch, o.threads, f"{figure:.4g}", unit, sep="\t", flush=True)
 
 

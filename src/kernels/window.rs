@@ -80,6 +80,18 @@ impl Window {
         first.min(end)..end
     }
 
+    /// The outputs along an axis whose windows do not reach beyond the image.
+    #[inline(always)]
+    pub(crate) fn inside(&self, axis: usize) -> Range<usize> {
+        let [input, k, s, d, before, output] =
+            [self.input, self.kernel, self.strides, self.dilation, self.before, self.output]
+                .map(|of| of[axis]);
+        let extent = (k - 1) * d + 1;
+        let start = before.div_ceil(s);
+        let end = (input + before).checked_sub(extent).map_or(0, |last| last / s + 1).min(output);
+        start.min(end)..end
+    }
+
     /// Whether every cell of the image lies in exactly one window.
     pub(crate) fn tiles(&self) -> bool {
         self.strides == self.kernel
@@ -234,6 +246,8 @@ mod tests {
                         .filter(|&tap| (0..window.input[axis] as isize).contains(&position(tap)))
                         .collect();
                     assert_eq!(window.taps(axis, o).collect::<Vec<_>>(), on_image, "{window:?}");
+                    let inside = on_image.len() == window.kernel[axis];
+                    assert_eq!(window.inside(axis).contains(&o), inside, "{window:?} {o}");
                     for tap in on_image {
                         assert_eq!(window.cell(axis, o, tap) as isize, position(tap), "{window:?}");
                     }

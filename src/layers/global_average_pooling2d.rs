@@ -1,8 +1,7 @@
 use serde::{Deserialize, Serialize};
 
-use super::{Backward, Infer, Inputs, Lanes, Layer, Padding, image};
+use super::{Backward, Infer, Lanes, Layer, image, whole_image};
 use crate::kernels::average_pool::{average_pool, average_pool_backward};
-use crate::kernels::window::Window;
 use crate::shape::Shape;
 
 /// The mean of each channel over the whole image: `(n, h, w, c)` becomes `(n, c)`. Keras:
@@ -35,14 +34,6 @@ impl GlobalAveragePooling2D {
     pub fn keepdims(self, keepdims: bool) -> Self {
         Self { keepdims }
     }
-
-    /// The only window, which is the image, and the channels.
-    fn window(&self, x: &Inputs<'_>) -> (Window, usize) {
-        let [h, w, c] =
-            image(x.shapes()).unwrap_or_else(|why| panic!("global_average_pooling2d: {why}"));
-        let window = Window::new([h, w], [h, w], [1, 1], [1, 1], Padding::Valid);
-        (window.expect("an image fits on itself"), c)
-    }
 }
 
 impl Layer for GlobalAveragePooling2D {
@@ -64,12 +55,12 @@ impl Layer for GlobalAveragePooling2D {
     }
 
     fn infer(&self, pass: Infer<'_>) {
-        let (window, c) = self.window(&pass.x);
+        let (window, c) = whole_image(pass.x.shapes());
         average_pool(&window, c * pass.layout.across(), pass.x.get(0), pass.y);
     }
 
     fn backward(&self, mut pass: Backward<'_>) {
-        let (window, c) = self.window(&pass.x);
+        let (window, c) = whole_image(pass.x.shapes());
         let c = c * pass.layout.across();
         if let Some(dx) = pass.dx.get(0) {
             average_pool_backward(&window, c, pass.dy, dx);

@@ -353,6 +353,14 @@ fn window(
     })
 }
 
+/// The only window of a pool over the whole of an image that `output_shape` has accepted, and the
+/// image's channels.
+fn whole_image(inputs: &[Shape]) -> (Window, usize) {
+    let [h, w, c] = image(inputs).unwrap_or_else(|why| panic!("a global pool: {why}"));
+    let window = Window::new([h, w], [h, w], [1, 1], [1, 1], Padding::Valid);
+    (window.expect("an image fits on itself"), c)
+}
+
 /// The only input, for layers that take one.
 fn single(inputs: &[Shape]) -> Result<&Shape, String> {
     match inputs {

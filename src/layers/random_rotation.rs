@@ -76,9 +76,7 @@ impl Layer for RandomRotation {
 
     fn output_shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
         self.factor.check("factor", [-1.0, 1.0])?;
-        if !self.fill_value.is_finite() {
-            return Err(format!("its fill_value is {}; it is a finite number", self.fill_value));
-        }
+        random_transform::check_fill_value(self.fill_value)?;
         image(inputs).map(Shape::from)
     }
 

@@ -49,6 +49,14 @@ impl Bounds {
     }
 }
 
+/// Refuses what no pixel can be filled with.
+pub(super) fn check_fill_value(fill_value: f64) -> Result<(), String> {
+    if fill_value.is_finite() {
+        return Ok(());
+    }
+    Err(format!("its fill_value is {fill_value}; it is a finite number"))
+}
+
 /// What is drawn for the `index`th sample of a pass comes from this generator.
 pub(super) fn of_sample(seed: u64, index: usize) -> Xoshiro256PlusPlus {
     generator(derive(seed, index as u64))

@@ -78,9 +78,7 @@ impl Layer for RandomTranslation {
     fn output_shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
         self.height_factor.check("height_factor", [-1.0, 1.0])?;
         self.width_factor.check("width_factor", [-1.0, 1.0])?;
-        if !self.fill_value.is_finite() {
-            return Err(format!("its fill_value is {}; it is a finite number", self.fill_value));
-        }
+        random_transform::check_fill_value(self.fill_value)?;
         image(inputs).map(Shape::from)
     }
 

@@ -58,7 +58,7 @@ impl Tally for AccuracyTally {
 }
 
 /// The position of the largest number, the first of equals.
-pub(super) fn arg_max(row: &[f32]) -> usize {
+pub(crate) fn arg_max(row: &[f32]) -> usize {
     (1..row.len()).fold(0, |best, i| if row[i] > row[best] { i } else { best })
 }
 

@@ -32,6 +32,7 @@ mod top_k_categorical_accuracy;
 mod truth;
 
 pub use accuracy::Accuracy;
+pub(crate) use accuracy::arg_max;
 pub use accuracy_score::accuracy_score;
 pub use auc::{AUC, Curve, SummationMethod};
 pub use binary_accuracy::BinaryAccuracy;

@@ -1,3 +1,4 @@
+use crate::metrics::arg_max;
 use crate::shape::Shape;
 
 /// How much the loss of each sample counts: by itself and by its class.
@@ -35,7 +36,7 @@ impl Weighting<'_> {
 fn class(target: &[f32]) -> usize {
     match target {
         [label] => *label as usize,
-        row => (1..row.len()).fold(0, |best, i| if row[i] > row[best] { i } else { best }),
+        row => arg_max(row),
     }
 }
 

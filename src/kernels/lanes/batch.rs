@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 
 use super::conv::{FEW, forward as forward_block};
-use super::conv_input::backward_input as backward_input_block;
+use super::conv_input::{backward_input as backward_input_block, turn};
 use super::{Conv, LANES, Lanes, conv_weights, dense};
 use crate::kernels::buffer::with_scratch;
 use crate::kernels::parallel::{Worth, flops};
@@ -47,14 +47,7 @@ pub(crate) fn backward_input(conv: &Conv, dy: &[f32], w: &[f32], dx: &mut [f32])
     if conv.channels <= FEW && conv.window.strides == [1, 1] {
         // So few channels are faster as filters, of which several pixels are made at once.
         return with_scratch(w.len(), |turned| {
-            let [kh, kw] = conv.window.kernel;
-            for (tap, to) in turned.chunks_exact_mut(conv.channels * conv.filters).enumerate() {
-                let w = &w[(kh * kw - 1 - tap) * to.len()..][..to.len()];
-                for (filter, to) in to.chunks_exact_mut(conv.channels).enumerate() {
-                    let w = w[filter..].iter().step_by(conv.filters);
-                    to.iter_mut().zip(w).for_each(|(to, w)| *to = *w);
-                }
-            }
+            turn(conv, w, turned);
             let (channels, filters) = (conv.filters, conv.channels);
             let conv = Conv { window: conv.window.turned(), channels, filters, ..*conv };
             forward(&conv, dy, turned, &[], false, dx);

@@ -3,8 +3,6 @@
 // The loops over constant ranges are unrolled; over iterators they need not be.
 #![allow(clippy::needless_range_loop)]
 
-use std::ops::Range;
-
 use super::{Conv, Lanes, TILE, sized_tile, tiles};
 use crate::kernels::vector::{Vector, with_vectors};
 
@@ -48,7 +46,7 @@ fn forward_body<V: Vector, const P: usize>(
     }
     // So few filters do not hide the latency of their sums: several pixels at once. Side by side or
     // one below the other, they have the same taps if their windows do not reach beyond the image.
-    let [rows, columns] = [0, 1].map(|axis| inside(conv, axis));
+    let [rows, columns] = [0, 1].map(|axis| conv.window.inside(axis));
     let edges = (0..ow).filter(|ox| !columns.contains(ox));
     // Downwards, since the next row's windows have most of their image in L1 then.
     for (ox, count) in tiles(columns.len(), TILE / f) {
@@ -64,22 +62,6 @@ fn forward_body<V: Vector, const P: usize>(
             task.pixels::<V, P>([oy, ox], [0, 0], 1, y);
         }
     }
-}
-
-/// The outputs along an axis whose windows do not reach beyond the image.
-#[inline(always)]
-fn inside(conv: &Conv, axis: usize) -> Range<usize> {
-    let [input, k, s, before, output] = [
-        conv.window.input,
-        conv.window.kernel,
-        conv.window.strides,
-        conv.window.before,
-        conv.window.output,
-    ]
-    .map(|of| of[axis]);
-    let start = before.div_ceil(s);
-    let end = (input + before).checked_sub(k).map_or(0, |last| last / s + 1).min(output);
-    start.min(end)..end
 }
 
 struct Task<'a> {

@@ -35,6 +35,18 @@ fn backward_input_body<V: Vector, const P: usize>(
     }
 }
 
+/// Turns `w (kh, kw, c, f)` by half a turn, as `(kh, kw, f, c)`: the weights of the convolution from `dy`
+/// to `dx`.
+pub(super) fn turn(conv: &Conv, w: &[f32], turned: &mut [f32]) {
+    let (c, f) = (conv.channels, conv.filters);
+    for (w, turned) in w.chunks_exact(c * f).rev().zip(turned.chunks_exact_mut(c * f)) {
+        for (filter, turned) in turned.chunks_exact_mut(c).enumerate() {
+            let w = w[filter..].iter().step_by(f);
+            turned.iter_mut().zip(w).for_each(|(turned, w)| *turned = *w);
+        }
+    }
+}
+
 /// A cell of the image and the outputs whose windows lie over it.
 struct Cell {
     at: [usize; 2],
