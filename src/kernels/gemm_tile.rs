@@ -5,7 +5,8 @@
 //! has rows.
 
 use super::gemm::{Matrix, Write};
-use super::simd::{Baseline, Fma, Level};
+use super::simd::Level;
+use super::vector::{Vector, with_vectors};
 use std::ops::Range;
 
 /// Depth of a block: partial sums are added to `C` every `DEPTH` products. A panel of `A`
@@ -59,7 +60,6 @@ impl Pack {
 
 /// `C (+)= A · B` for a block: `A` is `(m, k)`, `B` is `(k, n)` of at most [`AREA`] floats, and `k` is
 /// at most [`DEPTH`] where `A` is packed.
-#[allow(unsafe_code)]
 pub(super) fn block(
     level: Level,
     c: &mut Output<'_>,
@@ -73,30 +73,14 @@ pub(super) fn block(
     assert!(a.cols <= DEPTH || !pack.a, "packing {a:?}");
     let (packed_a, scratch) = scratch.split_at_mut(PACKED_A);
     let (tile, packed_b) = scratch.split_at_mut(TILE);
-    let mut job = Job { c, a, b, write, pack, packed_a, tile, packed_b };
-    #[cfg(target_arch = "x86_64")]
-    {
-        use super::simd::Fused;
-
-        #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
-        fn avx512(job: &mut Job<'_, '_>) {
-            job.run::<Fused, 14, 32>();
-        }
-        #[target_feature(enable = "avx2,fma")]
-        fn avx2(job: &mut Job<'_, '_>) {
-            job.run::<Fused, 6, 16>();
-        }
-        match level {
-            // SAFETY: a level above `Plain` is only made where detection found its features.
-            Level::Avx512 => return unsafe { avx512(&mut job) },
-            // SAFETY: as above.
-            Level::Avx2 => return unsafe { avx2(&mut job) },
-            Level::Plain => {}
-        }
-    }
-    let _ = level;
-    job.run::<Baseline, 4, 8>();
+    run(level, &mut Job { c, a, b, write, pack, packed_a, tile, packed_b });
 }
+
+with_vectors! { fn run(job: &mut Job<'_, '_>) = Job::run::<V, { ROWS[P] }> }
+
+/// Rows of a tile two registers wide by how many registers hold 16 floats: one of AVX-512, which has 32
+/// of them, two of AVX2, which has 16, four of the baseline.
+const ROWS: [usize; 5] = [0, MOST_ROWS, 6, 0, 4];
 
 struct Job<'a, 'c> {
     c: &'a mut Output<'c>,
@@ -109,49 +93,38 @@ struct Job<'a, 'c> {
     packed_b: &'a mut [f32],
 }
 
-/// Cuts `n` columns into panels as wide as the widest tile, then narrower ones; the last may stick out.
+/// Cuts `n` columns into panels two registers wide, and one if no more is left; the last may stick out.
 #[inline(always)]
-fn panels<const MAX: usize>(n: usize) -> impl Iterator<Item = (usize, usize)> {
-    let mut j = 0;
-    std::iter::from_fn(move || {
-        let left = n - j;
-        let width = match left {
-            0 => return None,
-            1..=8 => 8,
-            _ if left >= MAX => MAX,
-            _ => 16.min(MAX),
-        };
-        let panel = (j, width);
-        j = n.min(j + width);
-        Some(panel)
-    })
+fn panels<V: Vector>(n: usize) -> impl Iterator<Item = (usize, usize)> {
+    let width = move |j: usize| if n - j > V::LANES { 2 * V::LANES } else { V::LANES };
+    (0..n).step_by(2 * V::LANES).map(move |j| (j, width(j)))
 }
 
 impl Job<'_, '_> {
-    /// The whole block in tiles of `R × N`, and the rows and columns left over in smaller ones.
+    /// The whole block in tiles of `R` rows and two registers, and what is left over in smaller ones.
     #[inline(always)]
-    fn run<F: Fma, const R: usize, const N: usize>(&mut self) {
-        self.pack_b::<N>();
-        let mut i = self.rows::<F, R, N>(0);
+    fn run<V: Vector, const R: usize>(&mut self) {
+        self.pack_b::<V>();
+        let mut i = self.rows::<V, R>(0);
         if R > 8 {
-            i = self.rows::<F, 8, N>(i);
+            i = self.rows::<V, 8>(i);
         }
         if R > 4 {
-            i = self.rows::<F, 4, N>(i);
+            i = self.rows::<V, 4>(i);
         }
-        i = self.rows::<F, 2, N>(i);
-        self.rows::<F, 1, N>(i);
+        i = self.rows::<V, 2>(i);
+        self.rows::<V, 1>(i);
     }
 
     /// All tiles of `R` rows from row `i` on; returns the first row they leave.
     #[inline(always)]
-    fn rows<F: Fma, const R: usize, const N: usize>(&mut self, mut i: usize) -> usize {
+    fn rows<V: Vector, const R: usize>(&mut self, mut i: usize) -> usize {
         while i + R <= self.a.rows {
             let panel = self.a.block(i..i + R, 0..self.a.cols);
             if panel.col_stride == 1 {
-                self.row_panel::<F, false, R, N>(i, panel);
+                self.row_panel::<V, false, R>(i, panel);
             } else {
-                self.row_panel::<F, true, R, N>(i, panel);
+                self.row_panel::<V, true, R>(i, panel);
             }
             i += R;
         }
@@ -160,7 +133,7 @@ impl Job<'_, '_> {
 
     /// A panel of `R` rows of `A` times all of `B`.
     #[inline(always)]
-    fn row_panel<F: Fma, const K_MAJOR: bool, const R: usize, const N: usize>(
+    fn row_panel<V: Vector, const K_MAJOR: bool, const R: usize>(
         &mut self,
         i: usize,
         a: Matrix<'_>,
@@ -172,20 +145,17 @@ impl Job<'_, '_> {
             (false, false) => (a.floats, a.row_stride),
             (false, true) => (a.floats, a.col_stride),
         };
-        for (j, width) in panels::<N>(n) {
+        for (j, width) in panels::<V>(n) {
             let (b, b_stride) = match self.pack.place(self.b, j, width) {
                 Some(place) => (&self.packed_b[place], width),
                 None => (&self.b.floats[j..], self.b.row_stride),
             };
             let to = self.c.part(i, j, width.min(n - j), self.write);
-            if width == N {
-                let sums = tile::<F, K_MAJOR, R, N>(k, a, a_stride, b, b_stride);
-                to.store(&sums, self.tile);
-            } else if width == 16 {
-                let sums = tile::<F, K_MAJOR, R, 16>(k, a, a_stride, b, b_stride);
+            if width > V::LANES {
+                let sums = tile::<V, K_MAJOR, R, 2>(k, a, a_stride, b, b_stride);
                 to.store(&sums, self.tile);
             } else {
-                let sums = tile::<F, K_MAJOR, R, 8>(k, a, a_stride, b, b_stride);
+                let sums = tile::<V, K_MAJOR, R, 1>(k, a, a_stride, b, b_stride);
                 to.store(&sums, self.tile);
             }
         }
@@ -194,9 +164,9 @@ impl Job<'_, '_> {
     /// Copies panels of `B` to where their rows are next to each other. Lanes beyond the last column
     /// hold anything: what they sum up to is not stored.
     #[inline(always)]
-    fn pack_b<const N: usize>(&mut self) {
+    fn pack_b<V: Vector>(&mut self) {
         let [k, n] = [self.b.rows, self.b.cols];
-        for (j, width) in panels::<N>(n) {
+        for (j, width) in panels::<V>(n) {
             let Some(place) = self.pack.place(self.b, j, width) else { continue };
             let cols = width.min(n - j);
             let panel = self.b.block(0..k, j..j + cols);
@@ -243,40 +213,36 @@ fn pack_cols<'a, const R: usize>(packed: &'a mut [f32], a: Matrix<'_>) -> &'a [f
     packed
 }
 
-/// `R` rows of `A` times `N` columns of `B`. Column `k` of `A` is either contiguous (`K_MAJOR`) or
-/// its floats are `a_stride` apart.
+/// `R` rows of `A` times `W` registers of columns of `B`. Column `k` of `A` is either contiguous
+/// (`K_MAJOR`) or its floats are `a_stride` apart.
 #[inline(always)]
-#[allow(unsafe_code)]
-fn tile<F: Fma, const K_MAJOR: bool, const R: usize, const N: usize>(
+#[allow(unsafe_code, clippy::needless_range_loop)]
+fn tile<V: Vector, const K_MAJOR: bool, const R: usize, const W: usize>(
     depth: usize,
     a: &[f32],
     a_stride: usize,
     b: &[f32],
     b_stride: usize,
-) -> [[f32; N]; R] {
-    let mut sums = [[0.0; N]; R];
+) -> [[V; W]; R] {
+    let mut sums = [[V::splat(0.0); W]; R];
     if depth == 0 {
         return sums;
     }
     let [last, other] = [depth - 1, R - 1];
-    assert!(b.len() >= last * b_stride + N);
+    assert!(b.len() >= last * b_stride + W * V::LANES);
     assert!(a.len() > if K_MAJOR { last * a_stride + other } else { other * a_stride + last });
     for k in 0..depth {
         // SAFETY: `k <= last`, so that the row ends within the length asserted above.
-        let row = unsafe { b.get_unchecked(k * b_stride..k * b_stride + N) };
+        let row = unsafe { b.get_unchecked(k * b_stride..k * b_stride + W * V::LANES) };
         if K_MAJOR {
             prefetch(a, (k + depth) * a_stride);
         }
-        for (i, sums) in sums.iter_mut().enumerate() {
+        for i in 0..R {
             let at = if K_MAJOR { k * a_stride + i } else { i * a_stride + k };
             // SAFETY: `k <= last` and `i <= other`, so that `at` is within the length asserted above.
-            let x: *const f32 = unsafe { a.get_unchecked(at) };
-            // A volatile read keeps LLVM from vectorising over `i` where a column of `A` is contiguous,
-            // which would put the sums in memory: 2 instead of 98 GFLOP/s.
-            // SAFETY: `x` was a reference a line ago.
-            let x = unsafe { x.read_volatile() };
-            for (sum, &y) in sums.iter_mut().zip(row) {
-                *sum = F::fma(x, y, *sum);
+            let x = V::splat(unsafe { *a.get_unchecked(at) });
+            for j in 0..W {
+                sums[i][j] = sums[i][j].plus_product(x, V::load(&row[j * V::LANES..]));
             }
         }
     }
@@ -322,24 +288,36 @@ impl Part<'_> {
     /// Stores a tile or adds it. One that does not fit as it is goes through `spill`: loops of
     /// variable length over `sums` itself would keep it in memory while it is summed up.
     #[inline(always)]
-    fn store<const R: usize, const N: usize>(self, sums: &[[f32; N]; R], spill: &mut [f32]) {
-        let put =
-            |c: &mut f32, sum: f32| *c = if self.write == Write::Add { *c + sum } else { sum };
-        if self.cols == N && self.col_stride == 1 {
-            for (i, sums) in sums.iter().enumerate() {
-                let row = &mut self.floats[i * self.row_stride..][..N];
-                row.iter_mut().zip(sums).for_each(|(c, &sum)| put(c, sum));
+    #[allow(clippy::needless_range_loop)]
+    fn store<V: Vector, const R: usize, const W: usize>(
+        self,
+        sums: &[[V; W]; R],
+        spill: &mut [f32],
+    ) {
+        let width = W * V::LANES;
+        if self.cols == width && self.col_stride == 1 {
+            for i in 0..R {
+                let row = &mut self.floats[i * self.row_stride..][..width];
+                for j in 0..W {
+                    let to = &mut row[j * V::LANES..];
+                    match self.write {
+                        Write::Overwrite => sums[i][j].store(to),
+                        Write::Add => V::load(to).plus(sums[i][j]).store(to),
+                    }
+                }
             }
             return;
         }
-        let spill = &mut spill[..R * N];
-        for (spill, sums) in spill.chunks_exact_mut(N).zip(sums) {
-            spill.copy_from_slice(sums);
+        for i in 0..R {
+            for j in 0..W {
+                sums[i][j].store(&mut spill[i * width + j * V::LANES..]);
+            }
         }
         for i in 0..R {
             for j in 0..self.cols {
                 let c = &mut self.floats[i * self.row_stride + j * self.col_stride];
-                put(c, spill[i * N + j]);
+                let sum = spill[i * width + j];
+                *c = if self.write == Write::Add { *c + sum } else { sum };
             }
         }
     }
