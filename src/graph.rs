@@ -1,6 +1,7 @@
 //! The functional API: nodes, and layers applied to them. Shapes flow here, and shape errors
 //! surface here, at the line that wrote the layer.
 
+use std::fmt;
 use std::panic::Location;
 use std::sync::Arc;
 
@@ -41,10 +42,9 @@ impl Input {
 }
 
 /// The output of a layer in the graph. Cheap to clone; a branch is a second use of the same node.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Node(Arc<NodeInner>);
 
-#[derive(Debug)]
 struct NodeInner {
     /// `None` for an input.
     layer: Option<Arc<dyn Layer>>,
@@ -90,6 +90,14 @@ impl Node {
     /// What tells this node from all others.
     pub(crate) fn id(&self) -> usize {
         Arc::as_ptr(&self.0).addr()
+    }
+}
+
+/// The node alone: with all before it, a graph with branches would be printed once for each way through it.
+impl fmt::Debug for Node {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let class = self.layer().map_or("InputLayer", |layer| layer.class_name());
+        write!(f, "Node({class} of shape {})", self.shape())
     }
 }
 

@@ -119,7 +119,7 @@ impl<'a> Column<'a> {
 
 /// What `fit`, `evaluate` and `predict` take: a reference to an `ndarray` array of any numbers whose
 /// first axis counts the samples, or to [`Samples`] that are made when they are needed; an array or `Vec`
-/// of views or of such references for a model with several inputs or outputs.
+/// of views, or an array of `&dyn Samples`, for a model with several inputs or outputs.
 ///
 /// ```
 /// use convnet::prelude::*;

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use convnet::callbacks::{Logs, Training};
+use convnet::optimizers::{Common, Step};
 use convnet::prelude::*;
 use convnet::{Error, ErrorKind};
 use ndarray::{Array1, Array2, s};
@@ -151,6 +152,99 @@ fn a_loss_that_is_not_finite_ends_training_with_the_history() {
     assert_eq!(model.weights(), other.weights());
     let error = model.fit(&x, &labels(), settings()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Diverged);
+}
+
+#[test]
+fn a_loss_that_is_not_finite_ends_training_with_the_history_of_validation_too() {
+    let x = inputs() * 1e3;
+    let settings = epochs(9).batch_size(4).shuffle(false).callback(TerminateOnNaN::new());
+    let y = labels();
+    let settings = settings.validation_data(&x, &y);
+    let history = model(Adam::new(1e38)).fit(&x, &y, settings).unwrap();
+    assert_eq!(history.epoch, [0]);
+    assert!(!history.history["val_loss"][0].is_finite());
+}
+
+/// Fails at one moment, and counts those it was told about.
+#[derive(Default)]
+struct Fails {
+    at_begin: bool,
+    at_end: bool,
+    ends: usize,
+}
+
+impl Callback for Fails {
+    fn on_train_begin(&mut self, _: &mut Training<'_>) -> convnet::Result<()> {
+        if self.at_begin { Err(convnet::Error::new(ErrorKind::Training, "begin")) } else { Ok(()) }
+    }
+
+    fn on_train_end(&mut self, _: &mut Training<'_>) -> convnet::Result<()> {
+        self.ends += 1;
+        if self.at_end { Err(convnet::Error::new(ErrorKind::Training, "end")) } else { Ok(()) }
+    }
+}
+
+#[test]
+fn one_callback_that_fails_at_the_end_does_not_keep_the_others_from_theirs() {
+    let mut fails = Fails { at_end: true, ..Fails::default() };
+    let mut last = Fails::default();
+    let settings = epochs(1).callback(&mut fails).callback(&mut last);
+    refused(fit(&mut model(SGD::default()), settings), ErrorKind::Training, "end", "");
+    assert_eq!((fails.ends, last.ends), (1, 1));
+}
+
+#[test]
+fn a_callback_that_has_not_begun_does_not_end() {
+    let mut fails = Fails { at_begin: true, ..Fails::default() };
+    let mut last = Fails::default();
+    let settings = epochs(1).callback(&mut fails).callback(&mut last);
+    refused(fit(&mut model(SGD::default()), settings), ErrorKind::Training, "begin", "");
+    assert_eq!((fails.ends, last.ends), (1, 0));
+}
+
+/// Sets all weights to 7, whatever the gradients.
+#[derive(Debug)]
+struct Seven(Common);
+
+impl Optimizer for Seven {
+    fn name(&self) -> &'static str {
+        "seven"
+    }
+
+    fn common(&self) -> &Common {
+        &self.0
+    }
+
+    fn common_mut(&mut self) -> &mut Common {
+        &mut self.0
+    }
+
+    fn slots(&self) -> usize {
+        0
+    }
+
+    fn check(&self) -> Result<(), String> {
+        Ok(())
+    }
+
+    fn step(&self, _: Step, _: &mut [f32], _: &[f32], _: &mut [&mut [f32]]) {}
+
+    fn apply(
+        &mut self,
+        _: &[std::ops::Range<usize>],
+        w: &mut [f32],
+        _: &mut [f32],
+        _: &mut [&mut [f32]],
+    ) {
+        w.fill(7.0);
+    }
+}
+
+#[test]
+fn an_optimizer_with_an_apply_of_its_own_is_heard() {
+    let mut model = model(Seven(Common::new(0.1)));
+    fit(&mut model, epochs(1)).unwrap();
+    assert!(model.weights().iter().all(|(_, weight)| weight.iter().all(|&w| w == 7.0)));
 }
 
 #[test]

@@ -106,11 +106,12 @@ impl Training {
     ) -> Result<(), Box<dyn Error>> {
         let score = model.evaluate(images, labels)?;
         let predicted = model.predict(images)?;
-        println!("\nTest loss: {:.4} - test accuracy: {:.4}\n", score["loss"], score["accuracy"]);
-        println!("{}", classification_report(labels, &predicted)?.class_names(class_names)?);
         result["test_accuracy"] = score["accuracy"].into();
         result["test_loss"] = score["loss"].into();
-        self.write(&result)
+        self.write(&result)?;
+        println!("\nTest loss: {:.4} - test accuracy: {:.4}\n", score["loss"], score["accuracy"]);
+        println!("{}", classification_report(labels, &predicted)?.class_names(class_names)?);
+        Ok(())
     }
 
     /// Writes the result where the options say.

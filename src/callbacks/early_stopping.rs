@@ -1,5 +1,5 @@
 use super::monitor::Watch;
-use super::{Callback, Logs, Mode, Monitor, Training};
+use super::{Callback, Logs, Mode, Monitor, Training, say};
 use crate::error::Result;
 use crate::model::Snapshot;
 
@@ -75,7 +75,7 @@ impl EarlyStopping {
         Self { min_delta: min_delta.abs(), ..self }
     }
 
-    /// How many epochs without improvement are borne; 0.
+    /// After how many epochs without improvement training stops; 0, which is as 1.
     pub fn patience(self, patience: usize) -> Self {
         Self { patience, ..self }
     }
@@ -189,14 +189,14 @@ impl Callback for EarlyStopping {
 
     fn on_train_end(&mut self, training: &mut Training<'_>) -> Result<()> {
         if let (Some(epoch), true) = (self.stopped_epoch, self.verbose) {
-            println!("Epoch {}: early stopping", epoch + 1);
+            say(&format!("Epoch {}: early stopping", epoch + 1));
         }
         if let (Some(epoch), Some(best)) = (self.best_epoch, self.best_weights.take()) {
+            training.restore(&best);
             if self.verbose {
                 let epoch = epoch + 1;
-                println!("Restoring model weights from the end of the best epoch: {epoch}.");
+                say(&format!("Restoring model weights from the end of the best epoch: {epoch}."));
             }
-            training.restore(&best);
         }
         Ok(())
     }

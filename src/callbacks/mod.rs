@@ -1,5 +1,7 @@
 //! What happens beside training: callbacks, one file each.
 
+use std::io::{self, Write};
+
 use crate::error::{Error, Result};
 use crate::model::{Model, Snapshot};
 use crate::optimizers::{LearningRate, Optimizer};
@@ -172,6 +174,11 @@ impl<C: Callback + ?Sized> Callback for &mut C {
     }
 }
 
+/// Prints a line. What is not read does not matter to the training, so a closed pipe is no error.
+pub(crate) fn say(line: &str) {
+    let _ = writeln!(io::stdout(), "{line}");
+}
+
 /// The training a callback looks at and steers.
 #[derive(Debug)]
 pub struct Training<'a> {
@@ -208,6 +215,9 @@ impl Training<'_> {
     }
 
     /// Puts all weights back to what they were.
+    ///
+    /// # Panics
+    /// If the copy is one of another model.
     pub fn restore(&mut self, snapshot: &Snapshot) {
         self.model.restore(snapshot);
     }

@@ -1,7 +1,7 @@
 use std::path::{Path, PathBuf};
 
 use super::monitor::Watch;
-use super::{Callback, Logs, Mode, Monitor, Training};
+use super::{Callback, Logs, Mode, Monitor, Training, say};
 use crate::error::{Error, Result};
 
 /// Writes the weights to a file after every epoch, or after those that are the best so far. Keras:
@@ -132,7 +132,7 @@ impl Callback for ModelCheckpoint {
         let saved = training.model().save_weights(&path);
         saved.map_err(|error| Error::new(error.kind(), format!("{WHO}: {error}")))?;
         if self.verbose {
-            println!("Epoch {}: saved the weights to {}", epoch + 1, path.display());
+            say(&format!("Epoch {}: saved the weights to {}", epoch + 1, path.display()));
         }
         Ok(())
     }

@@ -1,5 +1,5 @@
 use super::monitor::Watch;
-use super::{Callback, Logs, Mode, Monitor, Training};
+use super::{Callback, Logs, Mode, Monitor, Training, say};
 use crate::error::{Error, Result};
 
 /// Lowers the learning rate when a number has not become better for some epochs. Keras:
@@ -59,7 +59,7 @@ impl ReduceLROnPlateau {
         Self { factor, ..self }
     }
 
-    /// How many epochs without improvement are borne; 10.
+    /// After how many epochs without improvement the rate is lowered; 10.
     pub fn patience(self, patience: usize) -> Self {
         Self { patience, ..self }
     }
@@ -153,7 +153,7 @@ impl Callback for ReduceLROnPlateau {
         if let Some(reduced) = self.update(value, learning_rate) {
             training.set_learning_rate(reduced);
             if self.verbose {
-                println!("Epoch {}: reducing the learning rate to {reduced}", epoch + 1);
+                say(&format!("Epoch {}: reducing the learning rate to {reduced}", epoch + 1));
             }
         }
         Ok(())

@@ -1,4 +1,4 @@
-use super::{Callback, Training};
+use super::{Callback, Training, say};
 use crate::error::Result;
 
 /// Ends training as if it had been stopped when a loss becomes NaN or infinite. Keras:
@@ -48,7 +48,7 @@ impl Callback for TerminateOnNaN {
         _training: &mut Training<'_>,
     ) -> Result<bool> {
         if self.verbose {
-            println!("Batch {batch}: the loss is {loss}; training ends");
+            say(&format!("Batch {batch}: the loss is {loss}; training ends"));
         }
         Ok(true)
     }

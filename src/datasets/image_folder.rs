@@ -102,7 +102,7 @@ impl ImageFolder {
 
     /// Looks through the folder and decodes every image once, on all threads, so that none turns out
     /// to be unreadable in the middle of a training. Names that do not end like an image's, and those
-    /// that begin with a dot, are passed over; links to folders are not followed.
+    /// that begin with a dot, are passed over; links to folders within a class are not followed.
     ///
     /// # Errors
     /// If a folder cannot be read, there are fewer than two classes, a class has no image, a size is

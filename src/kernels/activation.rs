@@ -66,7 +66,9 @@ fn apply_body<F: Fma>(f: Function, y: &mut [f32]) {
         Function::Relu => each(y, |x| if x < 0.0 { 0.0 } else { x }),
         Function::Rectify { threshold, slope, most } => each(y, |x| {
             let upper = if x > most { most } else { x };
-            if x <= threshold { slope * (x - threshold) } else { upper }
+            // 0 times an infinite number would be NaN.
+            let lower = if slope == 0.0 { 0.0 } else { slope * (x - threshold) };
+            if x <= threshold { lower } else { upper }
         }),
         Function::Tanh => each(y, exp::tanh::<F>),
         Function::Sigmoid => each(y, exp::sigmoid::<F>),
@@ -154,6 +156,16 @@ mod tests {
                     assert!((f64::from(dy[i]) - wanted).abs() < 3e-6, "{f:?} {level:?} {exact}");
                 }
             }
+        }
+    }
+
+    #[test]
+    fn without_a_slope_what_is_cut_off_is_0() {
+        let relu6 = Function::Rectify { threshold: 0.0, slope: 0.0, most: 6.0 };
+        for level in Level::all() {
+            let mut y = [f32::NEG_INFINITY, -3.0, 0.5, 9.0];
+            apply_chunk(level, relu6, &mut y);
+            assert_eq!(y.map(f32::to_bits), [0.0_f32, 0.0, 0.5, 6.0].map(f32::to_bits));
         }
     }
 

@@ -53,6 +53,9 @@ impl Window {
                 k > 0 && s > 0 && d > 0,
                 "kernel {k}, stride {s} and dilation {d} must not be 0"
             );
+            // One tap is apart from none; from twice the image on no two taps lie on it.
+            let d = if k == 1 { 1 } else { d.min(n.saturating_mul(2).max(1)) };
+            window.dilation[axis] = d;
             let extent = (k - 1).checked_mul(d)?.checked_add(1)?;
             (window.before[axis], window.output[axis]) = match padding {
                 Padding::Valid => (0, n.checked_sub(extent)? / s + 1),

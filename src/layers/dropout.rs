@@ -72,7 +72,8 @@ impl Layer for Dropout {
         let (x, y, saved) = (pass.x.get(0), pass.y, pass.saved);
         // Four elements are drawn from one number, 16 bits each.
         let dropped = (self.rate * 65536.0).round() as u64;
-        let factor = if self.rate < 1.0 { (1.0 / (1.0 - self.rate)) as f32 } else { 0.0 };
+        let kept = 65536 - dropped;
+        let factor = if kept > 0 { 65536.0 / kept as f32 } else { 0.0 };
         let pieces = y.par_chunks_mut(PIECE).zip(saved.par_chunks_mut(PIECE)).enumerate();
         pieces.worth(bytes(16 * x.len())).for_each(|(piece, (y, saved))| {
             let mut random = generator(derive(pass.seed, piece as u64));

@@ -93,12 +93,12 @@ impl Layer for LocalResponseNormalization {
                 self.n
             ));
         }
-        if !(self.k > 0.0 && self.k.is_finite()) {
+        if !(self.k as f32 > 0.0 && (self.k as f32).is_finite()) {
             return Err(format!("its k is {}; it is a positive number", self.k));
         }
         for (name, value) in [("alpha", self.alpha), ("beta", self.beta)] {
-            if !(value >= 0.0 && value.is_finite()) {
-                return Err(format!("its {name} is {value}; it is not negative"));
+            if !(value >= 0.0 && (value as f32).is_finite()) {
+                return Err(format!("its {name} is {value}; it is a number from 0 up"));
             }
         }
         Ok(input.clone())
@@ -146,8 +146,8 @@ mod tests {
         for (layer, reason) in [
             (layer().n(4), "its n is 4; it is an odd number, as many channels before as behind"),
             (layer().k(0.0), "its k is 0; it is a positive number"),
-            (layer().alpha(-1.0), "its alpha is -1; it is not negative"),
-            (layer().beta(f64::NAN), "its beta is NaN; it is not negative"),
+            (layer().alpha(-1.0), "its alpha is -1; it is a number from 0 up"),
+            (layer().beta(f64::NAN), "its beta is NaN; it is a number from 0 up"),
         ] {
             let who = "local_response_normalization: cannot take an input of shape (2):";
             check::refuses(layer, &[[2].into()], &format!("{who} {reason}"));

@@ -374,7 +374,10 @@ fn single(inputs: &[Shape]) -> Result<&Shape, String> {
 
 /// The only input as (height, width, channels).
 fn image(inputs: &[Shape]) -> Result<[usize; 3], String> {
-    single(inputs)?.dims().ok_or_else(|| "it wants images of (height, width, channels)".to_string())
+    single(inputs)?.dims().ok_or_else(|| {
+        "it wants images of (height, width, channels); give the Input three sizes, or use Reshape"
+            .to_string()
+    })
 }
 
 /// Keras' automatic name of a class: `Conv2D` becomes `conv2d`, `MaxPooling2D` `max_pooling2d`.

@@ -97,7 +97,7 @@ impl RandomErasing {
 
 /// Keras takes the lower end of what one number made as 0.
 fn from_zero(Bounds([lower, upper]): Bounds) -> Bounds {
-    Bounds([lower.max(0.0), upper])
+    Bounds([if lower == -upper { 0.0 } else { lower }, upper])
 }
 
 impl Default for RandomErasing {
@@ -133,8 +133,13 @@ impl Layer for RandomErasing {
                 "its value_range is {lower} to {upper}; both are finite, the smaller one first"
             ));
         }
-        if !self.fill_value.is_none_or(f64::is_finite) {
-            return Err("its fill_value is not finite; leave it out for noise".to_string());
+        if let Some(fill_value) = self.fill_value
+            && !(lower..=upper).contains(&fill_value)
+        {
+            return Err(format!(
+                "its fill_value is {fill_value}, its value_range {lower} to {upper}; give a value in \
+                 that range, or leave it out for noise"
+            ));
         }
         image(inputs).map(Shape::from)
     }
@@ -250,7 +255,11 @@ mod tests {
                 layer().value_range((1.0, 0.0)),
                 "its value_range is 1 to 0; both are finite, the smaller one first",
             ),
-            (layer().fill_value(f64::NAN), "its fill_value is not finite; leave it out for noise"),
+            (
+                layer().fill_value(-1.0),
+                "its fill_value is -1, its value_range 0 to 255; give a value in that range, or leave \
+                 it out for noise",
+            ),
         ] {
             let who = "random_erasing: cannot take an input of shape (4, 4, 1):";
             check::refuses(layer, &[[4, 4, 1].into()], &format!("{who} {reason}"));

@@ -51,7 +51,7 @@ impl Bounds {
 
 /// Refuses what no pixel can be filled with.
 pub(super) fn check_fill_value(fill_value: f64) -> Result<(), String> {
-    if fill_value.is_finite() {
+    if (fill_value as f32).is_finite() {
         return Ok(());
     }
     Err(format!("its fill_value is {fill_value}; it is a finite number"))

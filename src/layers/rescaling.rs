@@ -43,7 +43,7 @@ impl Layer for Rescaling {
 
     fn output_shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
         for (name, value) in [("scale", self.scale), ("offset", self.offset)] {
-            if !value.is_finite() {
+            if !(value as f32).is_finite() {
                 return Err(format!("its {name} is {value}; it is a finite number"));
             }
         }

@@ -171,7 +171,7 @@ fn classes(output: &Shape) -> Result<usize, String> {
         Some(&classes) if classes > 1 => Ok(classes),
         _ => Err(format!(
             "the model's output has the shape {output}; cross-entropy wants at least 2 classes on \
-             the last axis"
+             the last axis; use BinaryCrossentropy for a single answer"
         )),
     }
 }

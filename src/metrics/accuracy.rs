@@ -2,7 +2,7 @@ use super::{Metric, Tally};
 use crate::shape::Shape;
 
 /// The share of samples whose most probable class is the right one, for one-hot and for integer
-/// labels; for a single output the share on the right side of 0.5. Keras: `accuracy`.
+/// labels; for a single output as [`BinaryAccuracy`](super::BinaryAccuracy). Keras: `accuracy`.
 ///
 /// ```
 /// use convnet::prelude::*;
@@ -41,7 +41,7 @@ impl Tally for AccuracyTally {
         let right = |row: usize| {
             let output = &outputs[row * classes..][..classes];
             if classes == 1 {
-                (output[0] > 0.5) == (targets[row] > 0.5)
+                f32::from(u8::from(output[0] > 0.5)) == targets[row]
             } else if one_hot {
                 arg_max(output) == arg_max(&targets[row * classes..][..classes])
             } else {

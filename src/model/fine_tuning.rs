@@ -88,7 +88,7 @@ impl Model {
     /// gives back the model of one that has been compiled.
     ///
     /// # Errors
-    /// If a layer has none of these names.
+    /// If one of these names is no layer's.
     pub fn trainable<S: AsRef<str>>(
         self,
         layers: impl IntoIterator<Item = S>,

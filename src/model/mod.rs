@@ -246,7 +246,12 @@ impl Model {
         let found = idle.iter().position(|workspace| workspace.suits(capacity));
         match found {
             Some(position) => idle.swap_remove(position),
-            None => Workspace::for_inference(&self.network, capacity),
+            None => {
+                let new = Workspace::for_inference(&self.network, capacity);
+                // It does what smaller ones did.
+                idle.retain(|old| !new.suits(old.capacity));
+                new
+            }
         }
     }
 }

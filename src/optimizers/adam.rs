@@ -1,4 +1,4 @@
-use super::{Common, LearningRate, Optimizer, Step, at_least_0, below_1};
+use super::{Common, LearningRate, Optimizer, Step, above_0, below_1};
 use crate::kernels::simd::level;
 use crate::kernels::update::{AdamStep, adam};
 
@@ -73,7 +73,7 @@ impl Optimizer for Adam {
 
     fn check(&self) -> Result<(), String> {
         below_1([("beta_1", self.beta_1), ("beta_2", self.beta_2)])?;
-        at_least_0([("epsilon", self.epsilon)])
+        above_0([("epsilon", self.epsilon)])
     }
 
     fn step(&self, step: Step, w: &mut [f32], g: &[f32], slots: &mut [&mut [f32]]) {

@@ -150,6 +150,28 @@ impl Optimizer for Box<dyn Optimizer> {
     fn step(&self, step: Step, w: &mut [f32], g: &[f32], slots: &mut [&mut [f32]]) {
         (**self).step(step, w, g, slots);
     }
+
+    fn learning_rate(&self) -> f64 {
+        (**self).learning_rate()
+    }
+
+    fn set_learning_rate(&mut self, learning_rate: f64) {
+        (**self).set_learning_rate(learning_rate);
+    }
+
+    fn iterations(&self) -> u64 {
+        (**self).iterations()
+    }
+
+    fn apply(
+        &mut self,
+        tensors: &[Range<usize>],
+        w: &mut [f32],
+        g: &mut [f32],
+        slots: &mut [&mut [f32]],
+    ) {
+        (**self).apply(tensors, w, g, slots);
+    }
 }
 
 /// Which step an optimizer takes.
@@ -174,6 +196,17 @@ pub(crate) fn check(optimizer: &dyn Optimizer) -> Result<(), String> {
 fn at_least_0<const N: usize>(numbers: [(&str, f64); N]) -> Result<(), String> {
     match numbers.into_iter().find(|(_, value)| !(0.0..=f64::MAX).contains(value)) {
         Some((name, value)) => Err(format!("{name} is {value}; it must be at least 0 and finite")),
+        None => Ok(()),
+    }
+}
+
+/// Refuses the first of these numbers that is not above 0 or not finite, also as `f32`.
+fn above_0<const N: usize>(numbers: [(&str, f64); N]) -> Result<(), String> {
+    let is_above_0 = |value: f64| value as f32 > 0.0 && (value as f32).is_finite();
+    match numbers.into_iter().find(|&(_, value)| !is_above_0(value)) {
+        Some((name, value)) => Err(format!(
+            "{name} is {value}; it must be above 0 and finite, also in single precision"
+        )),
         None => Ok(()),
     }
 }

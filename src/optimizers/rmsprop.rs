@@ -1,4 +1,4 @@
-use super::{Common, LearningRate, Optimizer, Step, at_least_0, below_1};
+use super::{Common, LearningRate, Optimizer, Step, above_0, below_1};
 use crate::kernels::simd::level;
 use crate::kernels::update::{RmspropStep, rmsprop};
 
@@ -81,7 +81,7 @@ impl Optimizer for RMSprop {
 
     fn check(&self) -> Result<(), String> {
         below_1([("rho", self.rho), ("momentum", self.momentum)])?;
-        at_least_0([("epsilon", self.epsilon)])
+        above_0([("epsilon", self.epsilon)])
     }
 
     fn step(&self, step: Step, w: &mut [f32], g: &[f32], slots: &mut [&mut [f32]]) {

@@ -14,6 +14,7 @@ use crate::losses::IntoLosses;
 use crate::metrics::{IntoMetrics, OutputMetric};
 use crate::model::{BATCH_SIZE, Model, Network, Summary};
 use crate::optimizers::{self, MOST_SLOTS, Optimizer};
+use crate::random::derive;
 use crate::samples::{Column, IntoSamples};
 use crate::shape::Shape;
 
@@ -93,6 +94,11 @@ pub struct CompiledModel {
     accumulated: Buffer,
     shards: Option<Shards>,
     evaluation: Option<Evaluation>,
+}
+
+/// What samples are varied by: no batch, and so no mask of dropout, has this number.
+pub(super) fn seed_of_samples(seed: u64) -> u64 {
+    derive(seed, u64::MAX)
 }
 
 /// What is done with the samples of a batch.
@@ -195,7 +201,7 @@ impl CompiledModel {
             loss = self.train_samples(&chunk, step, &mut tallies);
             Ok(ControlFlow::Continue(()))
         };
-        inside_pool(|| data.each(&order, data.len(), Some(seed), step))?;
+        inside_pool(|| data.each(&order, data.len(), Some(seed_of_samples(seed)), step))?;
         loss.map_err(|loss| {
             let why = format!(
                 "train_on_batch: the loss became {loss}; the weights are as before; try a smaller \
@@ -217,7 +223,8 @@ impl CompiledModel {
         (y, sample_weight): Labels<'a>,
         who: &str,
     ) -> Result<Data<'a>> {
-        self.objective.check().map_err(|why| Error::training(format!("{who}: {why}")))?;
+        let checked = self.objective.check().and_then(|()| self.check_metrics());
+        checked.map_err(|why| Error::training(format!("{who}: {why}")))?;
         let x = Data::inputs(x, self.network.shapes(&self.network.inputs), who)?;
         let mut targets = Vec::new();
         for (output, shape) in self.network.shapes(&self.network.outputs).enumerate() {
@@ -257,7 +264,6 @@ impl CompiledModel {
     pub(super) fn check(&self, who: &str) -> Result<()> {
         optimizers::check(&*self.optimizer)
             .map_err(|why| Error::training(format!("{who}: {why}")))?;
-        self.check_metrics().map_err(|why| Error::training(format!("{who}: {why}")))?;
         if self.optimizer.slots() > MOST_SLOTS {
             return Err(Error::training(format!(
                 "{who}: the optimizer wants {} numbers a weight; at most {MOST_SLOTS} are kept",

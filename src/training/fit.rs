@@ -5,7 +5,7 @@ use std::ops::{ControlFlow, Range};
 
 use rand::seq::SliceRandom;
 
-use super::compiled::{CompiledModel, Step, Turn};
+use super::compiled::{CompiledModel, Step, Turn, seed_of_samples};
 use super::history::History;
 use super::progress::{Progress, Verbose};
 use super::split::validation_split;
@@ -158,8 +158,8 @@ impl CompiledModel {
     ///
     /// # Errors
     /// Before any work: if data or settings make no sense. While training: if the loss becomes NaN
-    /// or infinite, a sample cannot be loaded, or a callback fails; callbacks are then still told that training has ended, so
-    /// that early stopping restores the best weights.
+    /// or infinite, a sample cannot be loaded, or a callback fails; callbacks are then still told that
+    /// training has ended, so that early stopping restores the best weights.
     pub fn fit<'a>(
         &mut self,
         x: impl IntoSamples<'a>,
@@ -220,7 +220,7 @@ impl CompiledModel {
         };
         inside_pool(|| {
             let trained = self.train_epochs(&task, &mut callbacks);
-            let ended = callbacks.call(self, |callback, training| callback.on_train_end(training));
+            let ended = callbacks.end(self);
             let history = trained?;
             ended.map(|()| history)
         })
@@ -229,7 +229,7 @@ impl CompiledModel {
     fn train_epochs(&mut self, task: &Task<'_>, callbacks: &mut Callbacks<'_>) -> Result<History> {
         let mut history = History::default();
         let mut order = task.train.clone();
-        callbacks.call(self, |callback, training| callback.on_train_begin(training))?;
+        callbacks.begin(self)?;
         for epoch in task.epochs.clone() {
             let seed = derive(task.seed, epoch as u64);
             if task.shuffle {
@@ -244,7 +244,8 @@ impl CompiledModel {
                 let mut tallies = self.tallies();
                 self.evaluate_samples(data, indices, task.batch_size, &mut tallies)?;
                 let found = tallies.logs();
-                if !found["loss"].is_finite() {
+                // Where a callback took such a training loss for the end, this one is no news.
+                if !found["loss"].is_finite() && logs["loss"].is_finite() {
                     return Err(diverged(
                         &format!("the validation loss became {}", found["loss"]),
                         &format!("after epoch {}", epoch + 1),
@@ -305,9 +306,7 @@ impl CompiledModel {
             })?;
             Ok(if callbacks.stop { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
         };
-        // No batch has this number.
-        let seed_of_samples = derive(seed, u64::MAX);
-        task.data.each(order, batch_size, Some(seed_of_samples), step)?;
+        task.data.each(order, batch_size, Some(seed_of_samples(seed)), step)?;
         Ok(tallies.logs().clone())
     }
 
@@ -372,6 +371,32 @@ impl Callbacks<'_> {
         })?;
         self.stop |= accepted;
         Ok(accepted)
+    }
+
+    /// Tells all that training begins; what comes after one that refuses has no part in it.
+    fn begin(&mut self, compiled: &mut CompiledModel) -> Result<()> {
+        let mut told = 0;
+        let begun = self.call(compiled, |callback, training| {
+            told += 1;
+            callback.on_train_begin(training)
+        });
+        if begun.is_err() {
+            self.list.truncate(told);
+        }
+        begun
+    }
+
+    /// Tells all that training has ended, whatever one of them says; the first error comes out.
+    fn end(&mut self, compiled: &mut CompiledModel) -> Result<()> {
+        let mut ended = Ok(());
+        self.call(compiled, |callback, training| {
+            let told = callback.on_train_end(training);
+            if ended.is_ok() {
+                ended = told;
+            }
+            Ok(())
+        })?;
+        ended
     }
 
     /// Calls all, in order; the first error ends it.

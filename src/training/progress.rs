@@ -1,11 +1,10 @@
 //! What `fit` prints.
 
-use std::io::{self, Write};
 use std::sync::Once;
 use std::time::Instant;
 
 use super::live_bar::LiveBar;
-use crate::callbacks::{Callback, Logs, Training};
+use crate::callbacks::{Callback, Logs, Training, say};
 use crate::error::Result;
 
 /// What [`fit`](super::CompiledModel::fit) prints to the standard output.
@@ -138,11 +137,6 @@ impl Callback for Progress {
         }
         Ok(())
     }
-}
-
-/// Prints a line. What is not read does not matter to the training, so a closed pipe is no error.
-fn say(line: &str) {
-    let _ = writeln!(io::stdout(), "{line}");
 }
 
 /// `  421/1688 ━━━━━━━━━━━━━━━━━━━━ 8s 7ms/step - loss: 0.6114`, in Keras' colours.

@@ -59,7 +59,7 @@ pub(super) struct Batch<'b, 'x, 'y> {
 
 /// Whether threads work on samples of their own rather than together on each layer.
 pub(super) fn is_small(network: &Network) -> bool {
-    network.trainable_len <= MOST_WEIGHTS
+    network.weights_len <= MOST_WEIGHTS
 }
 
 /// How many samples a part of a batch has.

@@ -35,7 +35,8 @@ impl Weighting<'_> {
 /// The class of a sample: its label, or the first of the truest.
 fn class(target: &[f32]) -> usize {
     match target {
-        [label] => *label as usize,
+        // As NumPy rounds a label between two classes.
+        [label] => label.round_ties_even() as usize,
         row => arg_max(row),
     }
 }

@@ -211,7 +211,7 @@ fn one_class_is_no_choice() {
         model.fit(&inputs(), &Array2::<f32>::ones((8, 1)), silent()),
         Data,
         "fit: the model's output has the shape (1); cross-entropy wants at least 2 classes on the \
-         last axis",
+         last axis; use BinaryCrossentropy for a single answer",
     );
 }
 

@@ -132,3 +132,12 @@ fn weights_of_a_model_that_shares_no_layer() {
          the other",
     );
 }
+
+#[test]
+fn a_graph_with_many_ways_through_it_is_printed_shortly() {
+    let mut x = Node::from(&Input::new(3));
+    for _ in 0..60 {
+        x = [&x, &x].apply(Add::new()).unwrap();
+    }
+    assert_eq!(format!("{x:?}"), "Node(Add of shape (3))");
+}

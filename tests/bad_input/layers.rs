@@ -111,7 +111,8 @@ fn windows_larger_than_the_image() {
 #[test]
 fn vectors_where_images_are_wanted() {
     let x = Input::new(784);
-    let rest = "cannot take an input of shape (784): it wants images of (height, width, channels)";
+    let rest = "cannot take an input of shape (784): it wants images of (height, width, channels); \
+                give the Input three sizes, or use Reshape";
     refused(x.apply(Conv2D::new(2, 3)), &format!("conv2d: {rest}"));
     refused(x.apply(MaxPool2D::new(2)), &format!("max_pooling2d: {rest}"));
     refused(x.apply(AveragePooling2D::new(2)), &format!("average_pooling2d: {rest}"));
@@ -259,4 +260,16 @@ fn enormous_strides_and_pools_compute() {
     assert_eq!(run(image.apply(pool).unwrap()), [4.0, 13.0]);
     let conv = Conv2D::new(1, 1).strides(huge).kernel_initializer(Initializer::Ones);
     assert_eq!(run(image.apply(conv).unwrap()), [0.0, 9.0]);
+    // All taps but the middle one, where there is one, lie beyond the image.
+    let whole: Vec<f32> = (0..18).map(|x| x as f32).collect();
+    for (size, expected) in [(1, whole.clone()), (2, vec![0.0; 18]), (3, whole)] {
+        for dilation in [huge, 1 << 40, 7] {
+            let conv = Conv2D::new(1, size).kernel_initializer(Initializer::Ones);
+            let conv = conv.dilation_rate(dilation).padding(Same);
+            assert_eq!(run(image.apply(conv).unwrap()), expected, "{size} {dilation}");
+            let depthwise = DepthwiseConv2D::new(size).depthwise_initializer(Initializer::Ones);
+            let depthwise = depthwise.dilation_rate(dilation).padding(Same);
+            assert_eq!(run(image.apply(depthwise).unwrap()), expected, "{size} {dilation}");
+        }
+    }
 }

@@ -87,7 +87,16 @@ fn an_optimizer_that_makes_no_sense() {
     refused(
         fit(Adam::default().epsilon(f64::NAN)),
         ErrorKind::Training,
-        "fit: adam: epsilon is NaN; it must be at least 0 and finite",
+        "fit: adam: epsilon is NaN; it must be above 0 and finite, also in single precision",
+    );
+    // A weight whose gradient has always been 0 would become 0 / 0.
+    refused(
+        fit(RMSprop::default().epsilon(1e-50)),
+        ErrorKind::Training,
+        &format!(
+            "fit: rmsprop: epsilon is {}; it must be above 0 and finite, also in single precision",
+            1e-50
+        ),
     );
     assert!(fit(Adam::new(0.0)).is_ok(), "a learning rate of 0 only looks");
     refused(
@@ -324,6 +333,15 @@ fn a_metric_that_makes_no_sense() {
     ] {
         refused(fitted, ErrorKind::Training, sentence);
     }
+    // No `fit` before it.
+    let model = classifier().into_model();
+    let mut model =
+        model.compile(Adam::default(), CategoricalCrossentropy, [AUC::new().num_thresholds(0)]);
+    refused(
+        model.evaluate(&inputs(), &one_hot()),
+        ErrorKind::Training,
+        "evaluate: auc: num_thresholds is 0; it must be from 2 to 16777216",
+    );
     let two = (Precision::new(), Precision::new().class_id(1).named("precision_1"));
     assert_eq!(fit(two).unwrap().history["precision_1"].len(), 1);
 }
