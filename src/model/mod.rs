@@ -26,6 +26,8 @@ mod workspace;
 pub(crate) use network::{Network, Step};
 pub use summary::Summary;
 pub(crate) use training_workspace::TrainingWorkspace;
+#[cfg(feature = "onnx")]
+pub(crate) use weights_file::write_whole;
 pub(crate) use workspace::Workspace;
 
 /// How many samples `predict` and `evaluate` take at a time, as in Keras.
