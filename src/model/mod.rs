@@ -26,7 +26,6 @@ mod workspace;
 pub(crate) use network::{Network, Step};
 pub use summary::Summary;
 pub(crate) use training_workspace::TrainingWorkspace;
-#[cfg(feature = "onnx")]
 pub(crate) use weights_file::write_whole;
 pub(crate) use workspace::Workspace;
 
