@@ -1,8 +1,8 @@
-//! A network with every layer that other programs have, used by the tests too.
+//! The networks of the round trip, used by the tests too.
 
 use convnet::layers::{FlipMode, Interpolation};
 use convnet::prelude::*;
-use ndarray::{Array1, Array4};
+use ndarray::Array1;
 
 /// Every layer that ONNX has a like of, each an output of its own or on the way to one: images of 9 × 8
 /// pixels with 4 channels, so that nothing is square or even by chance.
@@ -68,6 +68,47 @@ pub(crate) fn every_layer() -> convnet::Result<Model> {
     Ok(model)
 }
 
+/// A small network with every layer with weights, a vector that is joined from two branches, and batch
+/// normalisation behind `Flatten`: its layers are called as in the other programs.
+pub(crate) fn small() -> convnet::Result<Model> {
+    let image = Input::new([8, 6, 2]);
+    let x = image
+        .apply(Conv2D::new(4, 3).padding(Same).activation(Relu).groups(2).name("conv"))?
+        .apply(BatchNormalization::new().name("norm"))?
+        .apply(DepthwiseConv2D::new(3).depth_multiplier(2).padding(Same).name("depthwise"))?
+        .apply(SeparableConv2D::new(6, 3).activation(Tanh).name("separable"))?
+        .apply(MaxPool2D::new(2))?;
+    let flat = x.apply(Flatten::new())?.apply(BatchNormalization::new().name("flat_norm"))?;
+    let left = flat.apply(Dense::new(5).activation(Relu).name("left"))?;
+    let right = x.apply(GlobalAveragePooling2D::new())?.apply(Dense::new(5).name("right"))?;
+    let sum = [&left, &right].apply(Add::new())?.apply(Dropout::new(0.5))?;
+    let class = [&sum, &flat]
+        .apply(Concatenate::new())?
+        .apply(Dense::new(3).activation(Softmax).name("head"))?;
+    let mut model = Model::new(&image, &class)?;
+    move_statistics(&mut model)?;
+    Ok(model)
+}
+
+/// A network whose layers have no names of their own.
+pub(crate) fn plain() -> convnet::Result<Model> {
+    let image = Input::new([10, 10, 1]);
+    let class = image
+        .apply(Conv2D::new(3, 3).padding(Same).activation(Relu))?
+        .apply(MaxPool2D::new(2))?
+        .apply(Conv2D::new(4, 2).activation(Relu))?
+        .apply(Flatten::new())?
+        .apply(Dense::new(6).activation(Relu))?
+        .apply(Dense::new(4).activation(Softmax))?;
+    let mut model = Model::new(&image, &class)?;
+    move_statistics(&mut model)?;
+    Ok(model)
+}
+
+/// The modules that the other side has for the layers of `plain`, LeNet-5 and `fashion_cnn`.
+pub(crate) const PLAIN: [(&str, &str); 4] =
+    [("conv2d", "conv1"), ("conv2d_1", "conv2"), ("dense", "fc1"), ("dense_1", "fc2")];
+
 /// Gives batch normalisation and biases other numbers than those they start with.
 pub(crate) fn move_statistics(model: &mut Model) -> convnet::Result<()> {
     let weights = model.weights();
@@ -79,11 +120,4 @@ pub(crate) fn move_statistics(model: &mut Model) -> convnet::Result<()> {
         model.set_weight(&name, &Array1::from_shape_fn(len, number))?;
     }
     Ok(())
-}
-
-/// Images of pixels in −1..=1, the same everywhere.
-pub(crate) fn images(shape: (usize, usize, usize, usize)) -> Array4<f32> {
-    let (_, h, w, c) = shape;
-    let place = |(n, y, x, k): (usize, usize, usize, usize)| ((n * h + y) * w + x) * c + k;
-    Array4::from_shape_fn(shape, |at| (place(at) * 79 % 257) as f32 / 128.0 - 1.0)
 }

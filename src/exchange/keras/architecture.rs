@@ -99,8 +99,9 @@ impl<'a> Described<'a> {
         let [call] = calls else {
             return Err(format!("is applied {} times; layers are not shared here", calls.len()));
         };
-        if let Some((name, value)) =
-            call["kwargs"].as_object().and_then(|of| of.iter().find(|(_, value)| !value.is_null()))
+        // Keras notes whether the call was one of training, and then overrides it.
+        let says = |(name, value): &(&String, &Value)| !(value.is_null() || *name == "training");
+        if let Some((name, value)) = call["kwargs"].as_object().and_then(|of| of.iter().find(says))
         {
             return Err(format!("is called with {name} = {value}, which has no like here"));
         }
