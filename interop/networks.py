@@ -40,7 +40,7 @@ def keras_fashion_cnn():
 
 
 def keras_small():
-    image = keras.Input((8, 6, 2))
+    image = keras.Input((8, 6, 2), name="image")
     x = L.Conv2D(4, 3, padding="same", activation="relu", groups=2, name="conv")(image)
     x = L.BatchNormalization(name="norm")(x)
     x = L.DepthwiseConv2D(3, depth_multiplier=2, padding="same", name="depthwise")(x)

@@ -141,7 +141,7 @@ fn settings_that_have_no_like_here() {
     refused_when(
         |config| layer(config, "conv")["config"]["padding"] = json!("causal"),
         "has the layer `conv` of class Conv2D, which has padding = \"causal\", which has no like here; \
-         here it would be like \"same\"",
+         here it would be like \"valid\"",
     );
     refused_when(
         |config| layer(config, "head")["config"]["activation"] = json!("softplus"),
@@ -152,7 +152,7 @@ fn settings_that_have_no_like_here() {
         |config| {
             config["config"]["layers"][0]["config"]["batch_shape"] = json!([null, null, null, 2]);
         },
-        "has the layer `input_layer` of class InputLayer, which has batch_shape = [null,null,null,2]; \
+        "has the layer `image` of class InputLayer, which has batch_shape = [null,null,null,2]; \
          sizes must be known here",
     );
 }
@@ -211,8 +211,8 @@ fn weights_of_another_model() {
          `separable`, `separable_conv2d/vars/1` of `separable`, `separable_conv2d/vars/2` of \
          `separable`; different: `conv2d/kernel` (F32 of shape (3, 3, 1, 4) in the file, F32 of shape \
          (3, 3, 1, 3) here), `conv2d/bias` (F32 of shape (4) in the file, F32 of shape (3) here), \
-         `dense/kernel` (F32 of shape (6, 5) in the file, F32 of shape (64, 6) here), `dense/bias` (F32 \
-         of shape (5) in the file, F32 of shape (6) here), `dense_1/kernel` (F32 of shape (36, 5) in the \
+         `dense/kernel` (F32 of shape (36, 5) in the file, F32 of shape (64, 6) here), `dense/bias` (F32 \
+         of shape (5) in the file, F32 of shape (6) here), `dense_1/kernel` (F32 of shape (6, 5) in the \
          file, F32 of shape (6, 4) here), `dense_1/bias` (F32 of shape (5) in the file, F32 of shape (4) \
          here)",
     );

@@ -14,12 +14,15 @@ pub(super) fn model(config: &Value, mut most: usize) -> Result<Model, String> {
     let class = text(config, "class_name")?;
     let layers = config["config"]["layers"].as_array().ok_or("has no list of layers")?;
     let mut nodes: HashMap<&str, Node> = HashMap::new();
-    let (mut inputs, mut last) = (Vec::new(), None);
+    let (mut inputs, mut last): (Vec<Node>, Option<Node>) = Default::default();
     for described in layers {
         let described = Described::of(described)?;
+        if nodes.contains_key(described.name) {
+            return Err(described.refused("is there twice"));
+        }
         let node = if described.class == "InputLayer" {
             let node = described.input().map_err(|why| described.refused(&why))?;
-            inputs.push((described.name, node.clone()));
+            inputs.push(node.clone());
             node
         } else {
             let from = match class {
@@ -29,14 +32,10 @@ pub(super) fn model(config: &Value, mut most: usize) -> Result<Model, String> {
             described.applied(from, &mut most).map_err(|why| described.refused(&why))?
         };
         last = Some(node.clone());
-        if nodes.insert(described.name, node).is_some() {
-            return Err(described.refused("is there twice"));
-        }
+        nodes.insert(described.name, node);
     }
     let (inputs, outputs) = match class {
-        "Sequential" => {
-            (inputs.into_iter().map(|(_, node)| node).collect(), last.into_iter().collect())
-        }
+        "Sequential" => (inputs, last.into_iter().collect()),
         "Functional" => (
             ends(&config["config"]["input_layers"], &nodes)?,
             ends(&config["config"]["output_layers"], &nodes)?,
@@ -45,7 +44,6 @@ pub(super) fn model(config: &Value, mut most: usize) -> Result<Model, String> {
             return Err(format!("is a {class}; only Sequential and functional models can be read"));
         }
     };
-    let (inputs, outputs): (Vec<Node>, Vec<Node>) = (inputs, outputs);
     Model::new(inputs, outputs).map_err(|error| error.to_string())
 }
 

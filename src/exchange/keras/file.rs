@@ -69,13 +69,13 @@ impl KerasFile {
     /// How many numbers all weights of layers have together.
     pub(super) fn count(&self) -> usize {
         let weights = self.layers.iter().flat_map(|layer| &layer.weights);
-        weights.filter_map(claimed).sum::<usize>() / size_of::<f32>()
+        weights.filter_map(|weight| usize::try_from(weight.num_elements().ok()?).ok()).sum()
     }
 
     fn of(config: Option<Value>, bytes: Vec<u8>) -> Result<Self, String> {
         let damaged = |error| format!("is no whole HDF5 file: {error}; save the weights anew");
         let mut file = Self { config, layers: Vec::new(), others: Vec::new() };
-        // Every object takes some bytes, and every number of a weight four.
+        // Every object takes some bytes, and so do the numbers of a weight.
         let mut left = bytes.len();
         let options = OpenOptions::default()
             .with_max_read_bytes(bytes.len())
@@ -87,7 +87,7 @@ impl KerasFile {
         while let Some((path, depth, group)) = pending.pop() {
             let (groups, weights) = group.members().map_err(damaged)?;
             for object in 0..1 + groups.len() + weights.len() {
-                let bytes = weights.get(object).map_or(Some(0), claimed);
+                let bytes = weights.get(object).map_or(Ok(0), Dataset::raw_byte_len).ok();
                 let rest = bytes.and_then(|bytes| left.checked_sub(bytes.saturating_add(SMALLEST)));
                 left = rest.ok_or("claims more numbers than it has; save the weights anew")?;
             }
@@ -126,12 +126,6 @@ impl KerasFile {
 
 /// No object of an HDF5 file is described in fewer bytes.
 const SMALLEST: usize = 8;
-
-/// How many bytes the numbers of a weight take.
-fn claimed(weight: &Dataset) -> Option<usize> {
-    let numbers = weight.num_elements().ok()?;
-    usize::try_from(numbers).ok()?.checked_mul(size_of::<f32>())
-}
 
 /// A part of a zip; Keras does not compress them.
 fn part(bytes: &[u8], name: &str) -> Result<Vec<u8>, String> {
