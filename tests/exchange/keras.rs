@@ -247,7 +247,7 @@ fn files_that_are_damaged() {
         let whole = fs::read(fixture(name)).unwrap();
         let mut model = networks::small().unwrap();
         let path = folder.path().join(name);
-        for bytes in damaged(&whole, 2000) {
+        for bytes in damaged(&whole, 600) {
             fs::write(&path, bytes).unwrap();
             let _ = model.load_keras(&path);
             let _ = Model::from_keras(&path);
