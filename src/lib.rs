@@ -5,6 +5,7 @@ mod batches;
 pub mod callbacks;
 pub mod datasets;
 mod error;
+mod exchange;
 mod graph;
 mod initializers;
 mod kernels;

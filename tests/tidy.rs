@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The modules from top to bottom: each uses those before it and none behind it.
-const ORDER: [&str; 22] = [
+const ORDER: [&str; 23] = [
     "error",
     "shape",
     "random",
@@ -18,6 +18,7 @@ const ORDER: [&str; 22] = [
     "layers",
     "graph",
     "model",
+    "exchange",
     "losses",
     "metrics",
     "optimizers",

@@ -88,13 +88,22 @@ impl Interpolate {
         [self.input, self.output].map(|[h, w]| h * w * self.channels)
     }
 
-    /// Where cell `o` of the output lies in the input.
+    /// Where the middle of cell `o` of the output lies in the input.
+    fn middle(&self, axis: usize, o: usize) -> f32 {
+        (o as f32 + 0.5) * (self.input[axis] as f32 / self.output[axis] as f32)
+    }
+
+    /// The cell of the input that is nearest to cell `o` of the output.
+    pub(crate) fn nearest(&self, axis: usize, o: usize) -> usize {
+        (self.middle(axis, o) as usize).min(self.input[axis] - 1)
+    }
+
+    /// Between which cells of the input cell `o` of the output lies.
     fn between(&self, axis: usize, o: usize) -> Between {
-        let (size, last) = (self.input[axis], self.input[axis] - 1);
-        let middle = (o as f32 + 0.5) * (size as f32 / self.output[axis] as f32);
+        let (middle, last) = (self.middle(axis, o), self.input[axis] - 1);
         match self.interpolation {
             Interpolation::Nearest => {
-                let nearest = (middle as usize).min(last);
+                let nearest = self.nearest(axis, o);
                 (nearest, nearest, 0.0)
             }
             Interpolation::Bilinear => {

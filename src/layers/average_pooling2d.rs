@@ -56,7 +56,7 @@ impl AveragePooling2D {
     }
 
     /// The same for shapes that `output_shape` has accepted.
-    fn accepted(&self, inputs: &[Shape]) -> (Window, usize) {
+    pub(crate) fn accepted(&self, inputs: &[Shape]) -> (Window, usize) {
         self.window(inputs).unwrap_or_else(|why| panic!("average_pooling2d: {why}"))
     }
 }

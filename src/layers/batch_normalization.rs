@@ -45,7 +45,7 @@ use crate::shape::Shape;
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct BatchNormalization {
     momentum: f64,
-    epsilon: f64,
+    pub(crate) epsilon: f64,
 }
 
 impl BatchNormalization {

@@ -47,7 +47,7 @@ pub struct Conv2D {
     padding: Padding,
     dilation_rate: Pair,
     groups: usize,
-    activation: Activation,
+    pub(crate) activation: Activation,
     use_bias: bool,
     kernel_initializer: Initializer,
     bias_initializer: Initializer,
@@ -156,7 +156,7 @@ impl Conv2D {
     }
 
     /// The same for shapes that `output_shape` has accepted.
-    fn accepted(&self, inputs: &[Shape]) -> Grouped {
+    pub(crate) fn accepted(&self, inputs: &[Shape]) -> Grouped {
         self.conv(inputs).unwrap_or_else(|why| panic!("conv2d: {why}"))
     }
 

@@ -44,7 +44,7 @@ pub struct DepthwiseConv2D {
     padding: Padding,
     depth_multiplier: usize,
     dilation_rate: Pair,
-    activation: Activation,
+    pub(crate) activation: Activation,
     use_bias: bool,
     depthwise_initializer: Initializer,
     bias_initializer: Initializer,
@@ -129,7 +129,7 @@ impl DepthwiseConv2D {
     }
 
     /// The same for shapes that `output_shape` has accepted.
-    fn accepted(&self, inputs: &[Shape]) -> Depthwise {
+    pub(crate) fn accepted(&self, inputs: &[Shape]) -> Depthwise {
         self.conv(inputs).unwrap_or_else(|why| panic!("depthwise_conv2d: {why}"))
     }
 

@@ -21,7 +21,7 @@ use crate::shape::Shape;
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GlobalAveragePooling2D {
-    keepdims: bool,
+    pub(crate) keepdims: bool,
 }
 
 impl GlobalAveragePooling2D {

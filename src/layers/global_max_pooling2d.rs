@@ -24,7 +24,7 @@ use crate::shape::Shape;
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GlobalMaxPool2D {
-    keepdims: bool,
+    pub(crate) keepdims: bool,
 }
 
 impl GlobalMaxPool2D {

@@ -21,7 +21,7 @@ use crate::shape::Shape;
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LeakyReLU {
-    negative_slope: f64,
+    pub(crate) negative_slope: f64,
 }
 
 impl LeakyReLU {

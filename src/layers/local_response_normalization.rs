@@ -32,10 +32,10 @@ use crate::shape::Shape;
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LocalResponseNormalization {
-    n: usize,
-    k: f64,
-    alpha: f64,
-    beta: f64,
+    pub(crate) n: usize,
+    pub(crate) k: f64,
+    pub(crate) alpha: f64,
+    pub(crate) beta: f64,
 }
 
 impl LocalResponseNormalization {

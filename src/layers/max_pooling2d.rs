@@ -65,7 +65,7 @@ impl MaxPool2D {
     }
 
     /// The same for shapes that `output_shape` has accepted.
-    fn accepted(&self, inputs: &[Shape]) -> (Window, usize) {
+    pub(crate) fn accepted(&self, inputs: &[Shape]) -> (Window, usize) {
         self.window(inputs).unwrap_or_else(|why| panic!("max_pooling2d: {why}"))
     }
 }

@@ -3,6 +3,7 @@
 //! A layer is its configuration. It owns no weights, gradients or caches: those belong to the model
 //! and the pass, which hand them to it as slices.
 
+use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
 
@@ -85,7 +86,7 @@ pub use separable_conv2d::SeparableConv2D;
 pub use zero_padding2d::ZeroPadding2D;
 
 /// What every layer does, in the crate or outside it. `examples/own_layer.rs` writes one.
-pub trait Layer: fmt::Debug + Send + Sync {
+pub trait Layer: Any + fmt::Debug + Send + Sync {
     /// The name of the class as `summary` prints it, in Keras' spelling: `MaxPooling2D`.
     fn class_name(&self) -> &'static str;
 

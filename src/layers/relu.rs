@@ -25,9 +25,9 @@ use crate::shape::Shape;
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ReLU {
-    max_value: Option<f64>,
-    negative_slope: f64,
-    threshold: f64,
+    pub(crate) max_value: Option<f64>,
+    pub(crate) negative_slope: f64,
+    pub(crate) threshold: f64,
 }
 
 impl ReLU {

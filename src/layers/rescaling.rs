@@ -20,8 +20,8 @@ use crate::shape::Shape;
 /// `apply` refuses a scale and an offset that are not finite.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Rescaling {
-    scale: f64,
-    offset: f64,
+    pub(crate) scale: f64,
+    pub(crate) offset: f64,
 }
 
 impl Rescaling {

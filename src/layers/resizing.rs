@@ -21,7 +21,7 @@ use crate::shape::Shape;
 pub struct Resizing {
     height: usize,
     width: usize,
-    interpolation: Interpolation,
+    pub(crate) interpolation: Interpolation,
 }
 
 impl Resizing {
@@ -35,11 +35,17 @@ impl Resizing {
         Self { interpolation, ..self }
     }
 
+    /// For shapes that `output_shape` has accepted.
+    pub(crate) fn accepted(&self, inputs: &[Shape]) -> Interpolate {
+        let [h, w, channels] = image(inputs).unwrap_or_else(|why| panic!("resizing: {why}"));
+        let output = [self.height, self.width];
+        Interpolate { input: [h, w], output, channels, interpolation: self.interpolation }
+    }
+
     /// Samples in lanes are like more channels.
     fn resize(&self, x: &Inputs<'_>) -> Interpolate {
-        let [h, w, c] = image(x.shapes()).unwrap_or_else(|why| panic!("resizing: {why}"));
-        let (output, channels) = ([self.height, self.width], c * x.layout.across());
-        Interpolate { input: [h, w], output, channels, interpolation: self.interpolation }
+        let resize = self.accepted(x.shapes());
+        Interpolate { channels: resize.channels * x.layout.across(), ..resize }
     }
 }
 

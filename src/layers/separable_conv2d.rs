@@ -47,7 +47,7 @@ pub struct SeparableConv2D {
     padding: Padding,
     dilation_rate: Pair,
     depth_multiplier: usize,
-    activation: Activation,
+    pub(crate) activation: Activation,
     use_bias: bool,
     depthwise_initializer: Initializer,
     pointwise_initializer: Initializer,
@@ -152,7 +152,7 @@ impl SeparableConv2D {
     }
 
     /// The same for shapes that `output_shape` has accepted.
-    fn accepted(&self, inputs: &[Shape]) -> (Depthwise, Conv) {
+    pub(crate) fn accepted(&self, inputs: &[Shape]) -> (Depthwise, Conv) {
         self.convs(inputs).unwrap_or_else(|why| panic!("separable_conv2d: {why}"))
     }
 

@@ -22,7 +22,7 @@ use crate::shape::Shape;
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ZeroPadding2D {
-    padding: Margins,
+    pub(crate) padding: Margins,
 }
 
 impl ZeroPadding2D {

@@ -26,6 +26,7 @@ mod workspace;
 pub(crate) use network::{Network, Step};
 pub use summary::Summary;
 pub(crate) use training_workspace::TrainingWorkspace;
+pub(crate) use weights_file::write_whole;
 pub(crate) use workspace::Workspace;
 
 /// How many samples `predict` and `evaluate` take at a time, as in Keras.
