@@ -31,7 +31,7 @@ pub use initializers::Initializer;
 #[doc(hidden)]
 pub use kernels::bench;
 pub use labels::{IntoLabels, Labels, Weighted};
-pub use model::{Model, Snapshot, Summary};
+pub use model::{Explanation, Model, Snapshot, Summary};
 pub use regularizers::Regularizer;
 pub use samples::{Column, IntoSamples, Samples};
 pub use shape::Shape;

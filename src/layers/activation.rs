@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Backward, Infer, Lanes, Layer, single};
+use super::{Backward, Details, Infer, Lanes, Layer, single};
 use crate::kernels::activation::{self, Function};
 use crate::kernels::simd::level;
 use crate::kernels::{channels, softmax};
@@ -153,6 +153,10 @@ impl Layer for Activation {
 
     fn without_activation(&self) -> Option<(Activation, Arc<dyn Layer>)> {
         Some((*self, Arc::new(Activation::Linear)))
+    }
+
+    fn details(&self, _inputs: &[Shape]) -> Details {
+        Details::default().activation(*self)
     }
 }
 

@@ -1,7 +1,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::merge::{common_shape, sum, sum_backward};
-use super::{Backward, Infer, Lanes, Layer};
+use super::{Backward, Details, Infer, Lanes, Layer};
 use crate::shape::Shape;
 
 /// The sum of inputs of the same shape. Keras: `Add`.
@@ -48,6 +48,10 @@ impl Layer for Add {
 
     fn backward(&self, pass: Backward<'_>) {
         sum_backward(pass, 1.0);
+    }
+
+    fn details(&self, inputs: &[Shape]) -> Details {
+        Details::default().setting(format!("the sum of {} inputs", inputs.len()))
     }
 }
 

@@ -1,7 +1,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::merge::{common_shape, sum, sum_backward};
-use super::{Backward, Infer, Lanes, Layer};
+use super::{Backward, Details, Infer, Lanes, Layer};
 use crate::shape::Shape;
 
 /// The mean of inputs of the same shape, element by element. Keras: `Average`.
@@ -50,6 +50,10 @@ impl Layer for Average {
     fn backward(&self, pass: Backward<'_>) {
         let count = pass.x.shapes().len();
         sum_backward(pass, 1.0 / count as f32);
+    }
+
+    fn details(&self, inputs: &[Shape]) -> Details {
+        Details::default().setting(format!("the mean of {} inputs", inputs.len()))
     }
 }
 

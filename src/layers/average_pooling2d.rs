@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use super::{Backward, Infer, Lanes, Layer, Padding, Pair, image};
+use super::{Backward, Details, Infer, Lanes, Layer, Padding, Pair, image};
 use crate::kernels::average_pool::{average_pool, average_pool_backward};
 use crate::kernels::window::Window;
 use crate::shape::Shape;
@@ -91,6 +91,14 @@ impl Layer for AveragePooling2D {
         if let Some(dx) = pass.dx.get(0) {
             average_pool_backward(&window, c, pass.dy, dx);
         }
+    }
+
+    fn details(&self, inputs: &[Shape]) -> Details {
+        let (window, c) = self.accepted(inputs);
+        Details::default()
+            .setting(format!("pools of {}", self.pool_size))
+            .window(&window, self.padding)
+            .sized(format!("channels: {c}, each pooled alone"))
     }
 }
 

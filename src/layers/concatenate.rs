@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use super::{Backward, Infer, Lanes, Layer};
+use super::{Backward, Details, Infer, Lanes, Layer};
 use crate::shape::Shape;
 
 /// Puts inputs one behind the other on the last axis, the channels of images. Keras: `Concatenate`.
@@ -83,6 +83,13 @@ impl Layer for Concatenate {
             }
             from += c;
         }
+    }
+
+    fn details(&self, inputs: &[Shape]) -> Details {
+        let channels: Vec<usize> = inputs.iter().map(super::activation::last).collect();
+        let terms: Vec<String> = channels.iter().map(usize::to_string).collect();
+        let sum: usize = channels.iter().sum();
+        Details::default().sized(format!("last axis: {} = {sum}", terms.join(" + ")))
     }
 }
 

@@ -2,7 +2,9 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Activation, Backward, Forward, Infer, Lanes, Layer, Layout, Pair, WeightSpec, image};
+use super::{
+    Activation, Backward, Details, Forward, Infer, Lanes, Layer, Layout, Pair, WeightSpec, image,
+};
 use crate::initializers::Initializer;
 use crate::kernels::conv::Conv;
 use crate::kernels::grouped::Grouped;
@@ -241,6 +243,19 @@ impl Layer for Conv2D {
     fn without_activation(&self) -> Option<(Activation, Arc<dyn Layer>)> {
         let linear = self.clone().activation(Activation::Linear);
         Some((self.activation, Arc::new(linear)))
+    }
+
+    fn details(&self, inputs: &[Shape]) -> Details {
+        let window = self.accepted(inputs).conv.window;
+        let filters = self.filters;
+        let size = self.kernel_size;
+        let mut details = Details::default().setting(format!("{filters} filters of {size}"));
+        details =
+            details.window(&window, self.padding).sized(format!("channels: {filters} filters"));
+        if self.groups > 1 {
+            details = details.setting(format!("groups {}", self.groups));
+        }
+        details.activation(self.activation)
     }
 }
 

@@ -2,7 +2,9 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Activation, Backward, Forward, Infer, Lanes, Layer, Layout, WeightSpec, single};
+use super::{
+    Activation, Backward, Details, Forward, Infer, Lanes, Layer, Layout, WeightSpec, single,
+};
 use crate::initializers::Initializer;
 use crate::kernels::conv::Conv;
 use crate::kernels::gemm::{Matrix, Write, par_gemm};
@@ -207,6 +209,14 @@ impl Layer for Dense {
     fn without_activation(&self) -> Option<(Activation, Arc<dyn Layer>)> {
         let linear = self.clone().activation(Activation::Linear);
         Some((self.activation, Arc::new(linear)))
+    }
+
+    fn details(&self, inputs: &[Shape]) -> Details {
+        let (units, inputs) = (self.units, self.inputs(&inputs[0]));
+        Details::default()
+            .setting(format!("{units} units"))
+            .sized(format!("{units} units, each of {inputs} inputs"))
+            .activation(self.activation)
     }
 }
 

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Activation, Backward, Forward, Infer, Layer, Layout, Padding, Pair, WeightSpec, image,
+    Activation, Backward, Details, Forward, Infer, Layer, Layout, Padding, Pair, WeightSpec, image,
 };
 use crate::initializers::Initializer;
 use crate::kernels::depthwise::Depthwise;
@@ -207,6 +207,16 @@ impl Layer for DepthwiseConv2D {
     fn without_activation(&self) -> Option<(Activation, Arc<dyn Layer>)> {
         let linear = self.clone().activation(Activation::Linear);
         Some((self.activation, Arc::new(linear)))
+    }
+
+    fn details(&self, inputs: &[Shape]) -> Details {
+        let Depthwise { window, channels, multiplier } = self.accepted(inputs);
+        let output = channels * multiplier;
+        Details::default()
+            .setting(format!("{multiplier} filters of {} a channel", self.kernel_size))
+            .window(&window, self.padding)
+            .sized(format!("channels: {channels}·{multiplier} = {output}"))
+            .activation(self.activation)
     }
 }
 

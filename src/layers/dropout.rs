@@ -1,8 +1,10 @@
+use std::sync::Arc;
+
 use rand::Rng;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::{Backward, Forward, Infer, Lanes, Layer, Layout, single};
+use super::{Activation, Backward, Details, Forward, Infer, Lanes, Layer, Layout, single};
 use crate::kernels::parallel::{Worth, bytes};
 use crate::random::{derive, generator};
 use crate::shape::Shape;
@@ -98,6 +100,14 @@ impl Layer for Dropout {
                 gradients.for_each(|((dx, dy), factor)| *dx = dy * factor);
             });
         }
+    }
+
+    fn at_inference(&self) -> Option<Arc<dyn Layer>> {
+        Some(Arc::new(Activation::Linear))
+    }
+
+    fn details(&self, _inputs: &[Shape]) -> Details {
+        Details::default().setting(format!("rate {}, in training only", self.rate))
     }
 }
 

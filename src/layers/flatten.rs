@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use super::{Backward, Infer, Lanes, Layer, single};
+use super::{Backward, Details, Infer, Lanes, Layer, single};
 use crate::shape::Shape;
 
 /// Images to vectors: `(n, h, w, c)` becomes `(n, h·w·c)`. Keras: `Flatten`.
@@ -46,6 +46,11 @@ impl Layer for Flatten {
         if let Some(dx) = pass.dx.get(0) {
             dx.copy_from_slice(pass.dy);
         }
+    }
+
+    fn details(&self, inputs: &[Shape]) -> Details {
+        let factors: Vec<String> = inputs[0].iter().map(usize::to_string).collect();
+        Details::default().sized(format!("{} = {}", factors.join("·"), inputs[0].size()))
     }
 }
 

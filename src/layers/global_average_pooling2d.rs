@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use super::{Backward, Infer, Lanes, Layer, image, whole_image};
+use super::{Backward, Details, Infer, Lanes, Layer, image, whole_image};
 use crate::kernels::average_pool::{average_pool, average_pool_backward};
 use crate::shape::Shape;
 
@@ -65,6 +65,12 @@ impl Layer for GlobalAveragePooling2D {
         if let Some(dx) = pass.dx.get(0) {
             average_pool_backward(&window, c, pass.dy, dx);
         }
+    }
+
+    fn details(&self, inputs: &[Shape]) -> Details {
+        let (window, c) = whole_image(inputs);
+        let [h, w] = window.input;
+        Details::default().sized(format!("channels: {c}, of each the mean of {h}·{w} = {}", h * w))
     }
 }
 

@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use super::{Backward, Infer, Lanes, Layer, image, whole_image};
+use super::{Backward, Details, Infer, Lanes, Layer, image, whole_image};
 use crate::kernels::max_pool::{max_pool, max_pool_backward};
 use crate::shape::Shape;
 
@@ -68,6 +68,13 @@ impl Layer for GlobalMaxPool2D {
         if let Some(dx) = pass.dx.get(0) {
             max_pool_backward(&window, c, pass.x.get(0), pass.y, pass.dy, dx);
         }
+    }
+
+    fn details(&self, inputs: &[Shape]) -> Details {
+        let (window, c) = whole_image(inputs);
+        let [h, w] = window.input;
+        Details::default()
+            .sized(format!("channels: {c}, of each the largest of {h}·{w} = {}", h * w))
     }
 }
 

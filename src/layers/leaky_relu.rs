@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use super::{Backward, Infer, Lanes, Layer, single};
+use super::{Backward, Details, Infer, Lanes, Layer, single};
 use crate::kernels::activation::{self, Function};
 use crate::kernels::simd::level;
 use crate::shape::Shape;
@@ -80,6 +80,10 @@ impl Layer for LeakyReLU {
         if let Some(dx) = pass.dx.get(0) {
             dx.copy_from_slice(pass.dy);
         }
+    }
+
+    fn details(&self, _inputs: &[Shape]) -> Details {
+        Details::default().setting(format!("negative_slope {}", self.negative_slope))
     }
 }
 

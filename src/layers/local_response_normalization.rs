@@ -1,7 +1,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::activation::last;
-use super::{Backward, Infer, Lanes, Layer, single};
+use super::{Backward, Details, Infer, Lanes, Layer, single};
 use crate::kernels::local_response::LocalResponse;
 use crate::kernels::simd::level;
 use crate::shape::Shape;
@@ -122,6 +122,11 @@ impl Layer for LocalResponseNormalization {
         if let Some(dx) = pass.dx.get(0) {
             kernel.backward(level(), pass.x.get(0), pass.dy, dx);
         }
+    }
+
+    fn details(&self, _inputs: &[Shape]) -> Details {
+        let Self { n, k, alpha, beta } = self;
+        Details::default().setting(format!("n {n}, k {k}, alpha {alpha}, beta {beta}"))
     }
 }
 

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Backward, Infer, Lanes, Layer, Padding, Pair, image};
+use super::{Backward, Details, Infer, Lanes, Layer, Padding, Pair, image};
 use crate::kernels::activation::{self, Function};
 use crate::kernels::max_pool::{max_pool, max_pool_backward};
 use crate::kernels::simd::level;
@@ -111,6 +111,14 @@ impl Layer for MaxPool2D {
 
     fn with_relu_behind(&self) -> Option<Arc<dyn Layer>> {
         Some(Arc::new(Self { relu: true, ..self.clone() }))
+    }
+
+    fn details(&self, inputs: &[Shape]) -> Details {
+        let (window, c) = self.accepted(inputs);
+        Details::default()
+            .setting(format!("pools of {}", self.pool_size))
+            .window(&window, self.padding)
+            .sized(format!("channels: {c}, each pooled alone"))
     }
 }
 

@@ -25,6 +25,7 @@ mod concatenate;
 mod conv2d;
 mod dense;
 mod depthwise_conv2d;
+mod details;
 mod dropout;
 mod flatten;
 mod global_average_pooling2d;
@@ -63,6 +64,7 @@ pub use concatenate::Concatenate;
 pub use conv2d::Conv2D;
 pub use dense::Dense;
 pub use depthwise_conv2d::DepthwiseConv2D;
+pub use details::Details;
 pub use dropout::Dropout;
 pub use flatten::Flatten;
 pub use global_average_pooling2d::GlobalAveragePooling2D;
@@ -144,6 +146,18 @@ pub trait Layer: Any + fmt::Debug + Send + Sync {
     /// less work.
     fn with_relu_behind(&self) -> Option<Arc<dyn Layer>> {
         None
+    }
+
+    /// The layer whose training is this one's inference, where the two differ: what gradients in inference
+    /// go through. Batch normalisation need not say so, since it does that where it is not trainable.
+    fn at_inference(&self) -> Option<Arc<dyn Layer>> {
+        None
+    }
+
+    /// How the layer is set and how the size of its output comes about, in words, for
+    /// [`Model::explain`](crate::Model::explain).
+    fn details(&self, _inputs: &[Shape]) -> Details {
+        Details::default()
     }
 
     /// The layer under a name of your own; without one it is called after its class, as Keras does:

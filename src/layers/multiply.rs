@@ -1,7 +1,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::merge::common_shape;
-use super::{Backward, Infer, Lanes, Layer};
+use super::{Backward, Details, Infer, Lanes, Layer};
 use crate::shape::Shape;
 
 /// The product of inputs of the same shape, element by element. Keras: `Multiply`.
@@ -59,6 +59,10 @@ impl Layer for Multiply {
                 dx.iter_mut().zip(pass.x.get(other)).for_each(|(dx, x)| *dx *= x);
             }
         }
+    }
+
+    fn details(&self, inputs: &[Shape]) -> Details {
+        Details::default().setting(format!("the product of {} inputs", inputs.len()))
     }
 }
 

@@ -1,9 +1,11 @@
+use std::sync::Arc;
+
 use rand::RngExt;
 use rand::rngs::Xoshiro256PlusPlus;
 use serde::{Deserialize, Serialize};
 
 use super::random_transform::{Bounds, of_sample};
-use super::{Backward, Forward, Infer, Layer, Layout, image};
+use super::{Activation, Backward, Details, Forward, Infer, Layer, Layout, image};
 use crate::shape::Shape;
 
 /// In training, erases a rectangle of each image with some probability; in inference does nothing
@@ -175,6 +177,14 @@ impl Layer for RandomErasing {
             let images = dx.chunks_exact_mut(h * w * c).zip(pass.saved.as_chunks().0);
             images.for_each(|(dx, rectangle)| each_row(dx, size, rectangle, |row| row.fill(0.0)));
         }
+    }
+
+    fn at_inference(&self) -> Option<Arc<dyn Layer>> {
+        Some(Arc::new(Activation::Linear))
+    }
+
+    fn details(&self, _inputs: &[Shape]) -> Details {
+        Details::default().setting("in training only")
     }
 }
 

@@ -1,8 +1,12 @@
+use std::sync::Arc;
+
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
 
 use super::random_transform::{self, affine};
-use super::{Backward, FillMode, Forward, Infer, Interpolation, Layer, Layout, image};
+use super::{
+    Activation, Backward, Details, FillMode, Forward, Infer, Interpolation, Layer, Layout, image,
+};
 use crate::kernels::affine::Transform;
 use crate::shape::Shape;
 
@@ -99,6 +103,14 @@ impl Layer for RandomFlip {
     fn backward(&self, pass: Backward<'_>) {
         let affine = affine(&pass.x, Interpolation::Nearest, FillMode::Nearest, 0.0);
         random_transform::backward(pass, affine);
+    }
+
+    fn at_inference(&self) -> Option<Arc<dyn Layer>> {
+        Some(Arc::new(Activation::Linear))
+    }
+
+    fn details(&self, _inputs: &[Shape]) -> Details {
+        Details::default().setting("in training only")
     }
 }
 

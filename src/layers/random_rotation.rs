@@ -1,7 +1,12 @@
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use super::random_transform::{self, Bounds, affine};
-use super::{Backward, FillMode, Forward, Infer, Inputs, Interpolation, Layer, Layout, image};
+use super::{
+    Activation, Backward, Details, FillMode, Forward, Infer, Inputs, Interpolation, Layer, Layout,
+    image,
+};
 use crate::kernels::affine::{Affine, Transform};
 use crate::shape::Shape;
 
@@ -104,6 +109,14 @@ impl Layer for RandomRotation {
     fn backward(&self, pass: Backward<'_>) {
         let affine = self.affine(&pass.x);
         random_transform::backward(pass, affine);
+    }
+
+    fn at_inference(&self) -> Option<Arc<dyn Layer>> {
+        Some(Arc::new(Activation::Linear))
+    }
+
+    fn details(&self, _inputs: &[Shape]) -> Details {
+        Details::default().setting("in training only")
     }
 }
 

@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use super::{Backward, Infer, Lanes, Layer, single};
+use super::{Backward, Details, Infer, Lanes, Layer, single};
 use crate::shape::Shape;
 
 /// `y = scale · x + offset`: brings pixels to the range that a network was made for. Keras:
@@ -68,6 +68,10 @@ impl Layer for Rescaling {
             let scale = self.scale as f32;
             dx.iter_mut().zip(&*pass.dy).for_each(|(dx, dy)| *dx = scale * dy);
         }
+    }
+
+    fn details(&self, _inputs: &[Shape]) -> Details {
+        Details::default().setting(format!("x · {} + {}", self.scale, self.offset))
     }
 }
 

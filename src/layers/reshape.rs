@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use super::{Backward, Infer, Lanes, Layer, single};
+use super::{Backward, Details, Infer, Lanes, Layer, single};
 use crate::shape::Shape;
 
 /// The same numbers under another shape: `(n, …)` becomes `(n, target_shape…)`. Keras: `Reshape`.
@@ -75,6 +75,14 @@ impl Layer for Reshape {
         if let Some(dx) = pass.dx.get(0) {
             dx.copy_from_slice(pass.dy);
         }
+    }
+
+    fn details(&self, inputs: &[Shape]) -> Details {
+        let product =
+            |sizes: &[usize]| sizes.iter().map(usize::to_string).collect::<Vec<_>>().join("·");
+        let output = self.output_shape(inputs).unwrap_or_else(|why| panic!("reshape: {why}"));
+        let (from, to, size) = (product(&inputs[0]), product(&output), output.size());
+        Details::default().sized(format!("{from} = {size} = {to}"))
     }
 }
 

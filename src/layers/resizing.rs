@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use super::{Backward, Infer, Inputs, Interpolation, Lanes, Layer, image};
+use super::{Backward, Details, Infer, Inputs, Interpolation, Lanes, Layer, image};
 use crate::kernels::interpolate::Interpolate;
 use crate::shape::Shape;
 
@@ -75,6 +75,14 @@ impl Layer for Resizing {
         if let Some(dx) = pass.dx.get(0) {
             self.resize(&pass.x).backward(pass.dy, dx);
         }
+    }
+
+    fn details(&self, inputs: &[Shape]) -> Details {
+        let Self { height, width, interpolation } = self;
+        let [h, w, _] = image(inputs).unwrap_or_else(|why| panic!("resizing: {why}"));
+        Details::default()
+            .setting(format!("interpolation {}", format!("{interpolation:?}").to_lowercase()))
+            .sized(format!("height and width: {h}×{w} resized to {height}×{width}"))
     }
 }
 

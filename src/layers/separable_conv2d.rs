@@ -3,7 +3,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Activation, Backward, Forward, Infer, Layer, Layout, Padding, Pair, WeightSpec, image,
+    Activation, Backward, Details, Forward, Infer, Layer, Layout, Padding, Pair, WeightSpec, image,
 };
 use crate::initializers::Initializer;
 use crate::kernels::buffer::with_scratch;
@@ -259,6 +259,17 @@ impl Layer for SeparableConv2D {
     fn without_activation(&self) -> Option<(Activation, Arc<dyn Layer>)> {
         let linear = self.clone().activation(Activation::Linear);
         Some((self.activation, Arc::new(linear)))
+    }
+
+    fn details(&self, inputs: &[Shape]) -> Details {
+        let (Depthwise { window, channels, multiplier }, _) = self.accepted(inputs);
+        let (mixed, filters) = (channels * multiplier, self.filters);
+        Details::default()
+            .setting(format!("{multiplier} filters of {} a channel", self.kernel_size))
+            .window(&window, self.padding)
+            .setting(format!("then {filters} filters of 1×1"))
+            .sized(format!("channels: {channels}·{multiplier} = {mixed}, then {filters} filters"))
+            .activation(self.activation)
     }
 }
 

@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use super::{Backward, Infer, Inputs, Lanes, Layer, Margins, image};
+use super::{Backward, Details, Infer, Inputs, Lanes, Layer, Margins, image};
 use crate::kernels::pad::Pad;
 use crate::shape::Shape;
 
@@ -68,6 +68,19 @@ impl Layer for ZeroPadding2D {
         if let Some(dx) = pass.dx.get(0) {
             self.pad(&pass.x).backward(pass.dy, dx);
         }
+    }
+
+    fn details(&self, inputs: &[Shape]) -> Details {
+        let Margins(margins) = self.padding;
+        let line = |axis: usize| {
+            let ([before, behind], size) = (margins[axis], inputs[0][axis]);
+            format!("{before} + {size} + {behind} = {}", before + size + behind)
+        };
+        let details = Details::default().setting(format!(
+            "padding {} above, {} below, {} left, {} right",
+            margins[0][0], margins[0][1], margins[1][0], margins[1][1]
+        ));
+        details.sized(format!("height: {}", line(0))).sized(format!("width: {}", line(1)))
     }
 }
 

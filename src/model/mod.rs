@@ -15,7 +15,11 @@ use crate::random::derive;
 use crate::samples::IntoSamples;
 use crate::shape::Shape;
 
+mod activations;
+mod dot;
+mod explanation;
 mod fine_tuning;
+mod input_gradients;
 mod network;
 mod slots;
 mod summary;
@@ -23,6 +27,7 @@ mod training_workspace;
 mod weights_file;
 mod workspace;
 
+pub use explanation::Explanation;
 pub(crate) use network::{Network, Step};
 pub use summary::Summary;
 pub(crate) use training_workspace::TrainingWorkspace;
@@ -211,12 +216,24 @@ impl Model {
     fn outputs<'a>(&self, x: impl IntoSamples<'a>, who: &str) -> Result<Vec<ArrayD<f32>>> {
         let network = &self.network;
         let data = Data::inputs(x.into_samples(), network.shapes(&network.inputs), who)?;
+        let mut workspace = self.workspace(data.len().min(BATCH_SIZE));
+        let outputs = self.infer(&data, network, &mut workspace)?;
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(workspace);
+        Ok(outputs)
+    }
+
+    /// The outputs of a network of this model's layers for all samples, in a workspace made for it.
+    fn infer(
+        &self,
+        data: &Data<'_>,
+        network: &Network,
+        workspace: &mut Workspace,
+    ) -> Result<Vec<ArrayD<f32>>> {
         let order: Vec<usize> = (0..data.len()).collect();
         let mut outputs: Vec<Vec<f32>> = network
             .shapes(&network.outputs)
             .map(|shape| Vec::with_capacity(data.len() * shape.size()))
             .collect();
-        let mut workspace = self.workspace(data.len().min(BATCH_SIZE));
         let run = |chunk: Chunk<'_>| {
             let n = chunk.places.len();
             for i in 0..chunk.x.arrays() {
@@ -231,7 +248,6 @@ impl Model {
         let run = || data.each(&order, BATCH_SIZE, None, run);
         // A single batch is over before another thread would have woken up.
         if data.len() <= BATCH_SIZE { run() } else { inside_pool(run) }?;
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(workspace);
 
         let arrays = outputs.into_iter().zip(network.shapes(&network.outputs));
         let arrays = arrays.map(|(floats, shape)| {

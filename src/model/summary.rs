@@ -117,7 +117,7 @@ fn traversal(network: &Network) -> Vec<usize> {
 }
 
 fn row(network: &Network, step: &Step) -> [String; 4] {
-    let class = step.layer.as_ref().map_or("InputLayer", |layer| layer.class_name());
+    let class = step.class_name();
     let dims: String = step.shape.iter().map(|dim| format!(", {dim}")).collect();
     let params = step.weights.iter().map(|weight| weight.shape.size()).sum();
     let reads = step.inputs.iter().map(|&input| format!("{}[0][0]", network.steps[input].name));
@@ -206,7 +206,7 @@ fn wrap(text: &str, width: usize) -> Vec<String> {
 }
 
 /// `1,234,567`.
-fn thousands(number: usize) -> String {
+pub(crate) fn thousands(number: usize) -> String {
     let digits = number.to_string();
     let mut text = String::new();
     for (i, digit) in digits.chars().enumerate() {

@@ -111,6 +111,14 @@ impl TrainingWorkspace {
         (output, &mut gradient[..len])
     }
 
+    /// The gradient to the model's `index`th input after `backward`, in rows; of a network that learns from
+    /// there on.
+    pub(super) fn input_gradient(&self, index: usize, n: usize) -> &[f32] {
+        let step = self.pass.network.inputs[index];
+        let len = n * self.pass.network.steps[step].shape.size();
+        &self.gradients[self.gradient_slots[step]][..len]
+    }
+
     /// Runs the forward pass of training over the `n` samples in the inputs.
     pub(crate) fn forward(&mut self, n: usize, weights: &[f32], state: &mut [f32], seed: u64) {
         assert!(n <= self.pass.capacity);
