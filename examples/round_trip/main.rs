@@ -34,16 +34,19 @@ enum Half {
     Read { folder: PathBuf },
 }
 
-/// The networks that go all ways, and the modules that PyTorch has for their layers.
-fn networks() -> Result<Vec<(&'static str, Model, &'static [(&'static str, &'static str)])>> {
-    const LENET5: &[(&str, &str)] = &[
+/// Layers, and PyTorch's modules for them.
+type Modules = &'static [(&'static str, &'static str)];
+
+/// The networks that go all ways.
+fn networks() -> Result<Vec<(&'static str, Model, Modules)>> {
+    const LENET5: Modules = &[
         ("conv2d", "conv1"),
         ("conv2d_1", "conv2"),
         ("dense", "fc1"),
         ("dense_1", "fc2"),
         ("dense_2", "fc3"),
     ];
-    const FASHION_CNN: &[(&str, &str)] = &[
+    const FASHION_CNN: Modules = &[
         ("conv2d", "conv1"),
         ("batch_normalization", "norm1"),
         ("dense", "fc1"),

@@ -154,7 +154,7 @@ mod tests {
                         assert_eq!(steps + 1, product(output), "{text}");
                         assert_eq!(
                             text.contains('⌊'),
-                            (cells - product(kernel)) % s != 0,
+                            !(cells - product(kernel)).is_multiple_of(s),
                             "{text}"
                         );
                     }
