@@ -249,8 +249,8 @@ fn tile<V: Vector, const K_MAJOR: bool, const R: usize, const W: usize>(
     sums
 }
 
-/// Asks for the cache line of `floats[at]`, which may lie beyond their end: a column of the block
-/// below. Rows of a large matrix are too many at a time for the processor to guess it.
+/// Asks for the cache line of `floats[at]`, a column of the block below, if there is one. Rows of a large
+/// matrix are too many at a time for the processor to guess it.
 #[inline(always)]
 #[allow(unsafe_code)]
 fn prefetch(floats: &[f32], at: usize) {
@@ -258,9 +258,10 @@ fn prefetch(floats: &[f32], at: usize) {
     {
         use std::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
 
-        let line = floats.as_ptr().wrapping_add(at).cast();
-        // SAFETY: a hint, which reads nothing and faults nowhere; all of x86-64 has it.
-        unsafe { _mm_prefetch::<_MM_HINT_T1>(line) };
+        if let Some(float) = floats.get(at) {
+            // SAFETY: a hint, which reads nothing and faults nowhere; all of x86-64 has it.
+            unsafe { _mm_prefetch::<_MM_HINT_T1>(std::ptr::from_ref(float).cast()) };
+        }
     }
     #[cfg(not(target_arch = "x86_64"))]
     let _ = (floats, at);
