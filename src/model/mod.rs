@@ -16,6 +16,7 @@ use crate::samples::IntoSamples;
 use crate::shape::Shape;
 
 mod activations;
+mod differences;
 mod dot;
 mod explanation;
 mod fine_tuning;
@@ -27,11 +28,14 @@ mod training_workspace;
 mod weights_file;
 mod workspace;
 
+pub(crate) use differences::Differences;
 pub use explanation::Explanation;
 pub(crate) use network::{Network, Step};
 pub use summary::Summary;
 pub(crate) use training_workspace::TrainingWorkspace;
+#[cfg(feature = "onnx")]
 pub(crate) use weights_file::write_whole;
+pub(crate) use weights_file::{floats, with_tensors, write_tensors};
 pub(crate) use workspace::Workspace;
 
 /// How many samples `predict` and `evaluate` take at a time, as in Keras.

@@ -1,15 +1,17 @@
 //! The weights of a model in a file, in the safetensors format.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
+use std::fmt;
 use std::io::Write;
 use std::path::Path;
 
-use ndarray::ArrayViewD;
-use safetensors::tensor::{Dtype, SafeTensors, View, serialize};
+use ndarray::{ArrayBase, Data, IxDyn};
+use safetensors::tensor::{Dtype, SafeTensors, TensorView, View, serialize};
 
 use super::Model;
+use super::differences::Differences;
 use crate::error::{Error, Result};
-use crate::shape::Shape;
 
 /// The most bytes the format allows for what stands before the weights.
 const LARGEST_HEADER: u64 = 100_000_000;
@@ -38,17 +40,7 @@ impl Model {
     /// # Ok::<(), convnet::Error>(())
     /// ```
     pub fn save_weights(&self, path: impl AsRef<Path>) -> Result<()> {
-        let path = path.as_ref();
-        let weights = self.weights().into_iter().map(|(name, weight)| (name, Weight(weight)));
-        let written = serialize(weights, None)
-            .map_err(|error| std::io::Error::other(error.to_string()))
-            .and_then(|bytes| write_whole(path, &bytes));
-        written.map_err(|error| {
-            Error::file(format!(
-                "save_weights: cannot write {}: {error}; give a path that can be written",
-                path.display()
-            ))
-        })
+        write_tensors("save_weights", path.as_ref(), self.weights())
     }
 
     /// Replaces all weights by those in a file that [`save_weights`](Model::save_weights) wrote.
@@ -58,74 +50,79 @@ impl Model {
     /// sentence lists those that are missing, unexpected or different, and the weights are as before.
     pub fn load_weights(&mut self, path: impl AsRef<Path>) -> Result<()> {
         let path = path.as_ref();
-        let refuse = |why: String| Error::file(format!("load_weights: {} {why}", path.display()));
-        let most = LARGEST_HEADER + 4 * self.count_params() as u64;
-        let bytes = std::fs::metadata(path).and_then(|metadata| match metadata.len() {
-            size if size > most => Ok(Err(size)),
-            _ => std::fs::read(path).map(Ok),
-        });
-        let bytes = bytes
-            .map_err(|error| refuse(format!("cannot be read: {error}; give a file of weights")))?
-            .map_err(|size| {
-                refuse(format!("has {size} bytes, more than the weights of this model can take"))
-            })?;
-        let file = SafeTensors::deserialize(&bytes).map_err(|error| {
-            refuse(format!("is no whole safetensors file: {error}; save the weights anew"))
-        })?;
-        self.check_names(&file).map_err(|why| refuse(format!("does not fit this model: {why}")))?;
+        let loaded = with_tensors(path, self.count_params(), |file| self.take_tensors(file));
+        loaded.map_err(|why| Error::file(format!("load_weights: {} {why}", path.display())))
+    }
 
+    /// Takes all weights from a file that has exactly these.
+    fn take_tensors(&mut self, file: &SafeTensors<'_>) -> Result<(), String> {
         let Self { network, weights, state, .. } = self;
-        for (name, spec, place) in network.named_weights() {
-            let stored = file.tensor(&name).map_err(|error| refuse(error.to_string()))?;
-            let floats = if spec.trainable { &mut **weights } else { &mut **state };
-            let (stored, _) = stored.data().as_chunks::<4>();
-            for (float, bytes) in floats[place].iter_mut().zip(stored) {
-                *float = f32::from_le_bytes(*bytes);
-            }
+        let own: Vec<_> = network.named_weights().collect();
+        let mut differences = Differences::default();
+        let stored: Vec<_> =
+            own.iter().map(|(name, spec, _)| differences.tensor(file, name, &spec.shape)).collect();
+        let names: HashSet<&str> = own.iter().map(|(name, ..)| name.as_str()).collect();
+        differences.left_over(file, |name| names.contains(name));
+        differences.judged()?;
+        for ((_, spec, place), stored) in own.into_iter().zip(stored.into_iter().flatten()) {
+            let all = if spec.trainable { &mut **weights } else { &mut **state };
+            all[place].iter_mut().zip(floats(&stored)).for_each(|(to, float)| *to = float);
         }
         Ok(())
     }
+}
 
-    /// What of a file's weights is missing, unexpected or different.
-    fn check_names(&self, file: &SafeTensors<'_>) -> Result<(), String> {
-        let own: Vec<(String, Shape)> = self
-            .network
-            .named_weights()
-            .map(|(name, spec, _)| (name, spec.shape.clone()))
-            .collect();
-        let mut unexpected: Vec<String> = file
-            .names()
-            .into_iter()
-            .filter(|name| own.iter().all(|(own, _)| own != name))
-            .map(|name| format!("`{name}`"))
-            .collect();
-        unexpected.sort();
-        let (mut missing, mut different) = (Vec::new(), Vec::new());
-        for (name, shape) in &own {
-            match file.tensor(name) {
-                Err(_) => missing.push(format!("`{name}`")),
-                Ok(stored) if stored.shape() != &**shape || stored.dtype() != Dtype::F32 => {
-                    different.push(format!(
-                        "`{name}` ({} of shape {} in the file, F32 of shape {shape} here)",
-                        stored.dtype(),
-                        Shape::from(stored.shape())
-                    ));
-                }
-                Ok(_) => {}
-            }
-        }
-        let lists = [("missing", missing), ("unexpected", unexpected), ("different", different)];
-        let lists: Vec<String> = lists
-            .into_iter()
-            .filter(|(_, names)| !names.is_empty())
-            .map(|(what, names)| format!("{what}: {}", names.join(", ")))
-            .collect();
-        if lists.is_empty() { Ok(()) } else { Err(lists.join("; ")) }
-    }
+/// What `f` makes of the tensors in a file, which are no more than so many numbers; or why not, as the
+/// end of a sentence that begins with the file.
+pub(crate) fn with_tensors<T>(
+    path: &Path,
+    most: usize,
+    f: impl FnOnce(&SafeTensors<'_>) -> Result<T, String>,
+) -> Result<T, String> {
+    let most = LARGEST_HEADER + 4 * most as u64;
+    let bytes = std::fs::metadata(path).and_then(|metadata| match metadata.len() {
+        size if size > most => Ok(Err(size)),
+        _ => std::fs::read(path).map(Ok),
+    });
+    let bytes = bytes
+        .map_err(|error| format!("cannot be read: {error}; give a file of weights"))?
+        .map_err(|size| {
+            format!("has {size} bytes, more than the weights of this model can take")
+        })?;
+    let file = SafeTensors::deserialize(&bytes)
+        .map_err(|error| format!("is no whole safetensors file: {error}; save the weights anew"))?;
+    f(&file)
+}
+
+/// The numbers of a tensor of `F32`.
+pub(crate) fn floats(tensor: &TensorView<'_>) -> impl Iterator<Item = f32> {
+    tensor.data().as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes))
+}
+
+/// Writes tensors to a safetensors file.
+pub(crate) fn write_tensors<S: Data<Elem = f32>>(
+    who: &str,
+    path: &Path,
+    tensors: Vec<(String, ArrayBase<S, IxDyn>)>,
+) -> Result<()> {
+    let tensors = tensors.into_iter().map(|(name, array)| (name, Tensor(array)));
+    let bytes = serialize(tensors, None).map_err(|error| cannot_write(who, path, &error))?;
+    write_whole(who, path, &bytes)
 }
 
 /// Writes a file beside the one of this name, and puts it in its place when it is complete.
-pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+pub(crate) fn write_whole(who: &str, path: &Path, bytes: &[u8]) -> Result<()> {
+    replace(path, bytes).map_err(|error| cannot_write(who, path, &error))
+}
+
+fn cannot_write(who: &str, path: &Path, error: &dyn fmt::Display) -> Error {
+    Error::file(format!(
+        "{who}: cannot write {}: {error}; give a path that can be written",
+        path.display()
+    ))
+}
+
+fn replace(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     let folder = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
@@ -140,10 +137,10 @@ pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     file.persist(path).map(|_| ()).map_err(|error| error.error)
 }
 
-/// A weight as the format takes it.
-struct Weight<'a>(ArrayViewD<'a, f32>);
+/// An array as the format takes it.
+struct Tensor<S: Data<Elem = f32>>(ArrayBase<S, IxDyn>);
 
-impl View for Weight<'_> {
+impl<S: Data<Elem = f32>> View for Tensor<S> {
     fn dtype(&self) -> Dtype {
         Dtype::F32
     }

@@ -6,9 +6,8 @@ use hdf5_reader::{ByteOrder, Dataset, Datatype};
 use ndarray::ArrayD;
 
 use super::file::{KerasFile, Stored};
-use crate::exchange::differences::Differences;
 use crate::layers::snake_case;
-use crate::model::{Network, Step};
+use crate::model::{Differences, Network, Step};
 
 /// All weights of a network by name, as a file has them.
 pub(super) fn weights(
