@@ -30,5 +30,5 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let class = models::alexnet(&image, 10)?;
     let train = Resized::new(&parts[0].images, size)?;
     let test = Resized::new(&parts[1].images, size)?;
-    options.run((&image, &class), [&train, &test], &parts)
+    options.run("AlexNet on Fashion-MNIST", (&image, &class), [&train, &test], &parts)
 }

@@ -10,5 +10,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let parts = options.prepare(0.87)?;
     let image = Input::new([28, 28, 1]);
     let class = models::fashion_cnn(&image, 10)?;
-    options.run((&image, &class), parts.each_ref().map(|part| &part.images), &parts)
+    options.run(
+        "The article's network on Fashion-MNIST",
+        (&image, &class),
+        parts.each_ref().map(|part| &part.images),
+        &parts,
+    )
 }

@@ -3,11 +3,22 @@
 //! `cargo run --release --example fine_tuning`.
 
 use std::ops::Range;
+use std::path::PathBuf;
 
+use clap::Parser;
 use convnet::datasets::{Dataset, fashion_mnist};
 use convnet::prelude::*;
 use convnet::preprocessing::argmax;
+use convnet::report::Report;
 use ndarray::{Array1, Array4, Axis};
+
+/// Trains LeNet-5 on five classes and gives it a new head for five others.
+#[derive(Debug, Parser)]
+struct Options {
+    /// Write a page of pictures of the network with the new head to this folder
+    #[arg(long, value_name = "DIR")]
+    report: Option<PathBuf>,
+}
 
 /// Images and class numbers from 0 of some of the ten classes, at most so many images.
 fn some(
@@ -29,22 +40,28 @@ fn trained(
     learning_rate: f64,
     epochs: usize,
     [(x, y), (test_x, test_y)]: [&(Array4<f32>, Array1<f32>); 2],
+    report: Option<&mut Report<'_>>,
 ) -> convnet::Result<Model> {
     let adam = Adam::new(learning_rate);
     let mut model = model.compile(adam, SparseCategoricalCrossentropy, [Accuracy]);
-    model.fit(x, y, Fit::new().epochs(epochs).verbose(Verbose::Silent))?;
+    let mut fit = Fit::new().epochs(epochs).verbose(Verbose::Silent);
+    if let Some(report) = report {
+        fit = fit.callback(report);
+    }
+    model.fit(x, y, fit)?;
     println!("{what}: accuracy {:.3}", model.evaluate(test_x, test_y)?["accuracy"]);
     Ok(model.into_model())
 }
 
 fn main() -> convnet::Result<()> {
+    let options = Options::parse();
     let sample = concat!(env!("CARGO_MANIFEST_DIR"), "/data/fashion-mnist-sample");
     let (train, test) = fashion_mnist::open(sample)?.load()?;
 
     let many = [&some(&train, 0..5, 10_000)?, &some(&test, 0..5, 2000)?];
     let image = Input::new([28, 28, 1]);
     let base = Model::new(&image, models::lenet5(&image, 5)?)?;
-    let base = trained("LeNet-5 on classes 0 to 4", base, 1e-3, 10, many)?;
+    let base = trained("LeNet-5 on classes 0 to 4", base, 1e-3, 10, many, None)?;
 
     // The convolutions, whose weights stay as they are, and a new last layer.
     let class = base.output_of("flatten")?.apply(Dense::new(5).activation(Softmax).name("head"))?;
@@ -56,12 +73,22 @@ fn main() -> convnet::Result<()> {
 
     let few = [&some(&train, 5..10, 100)?, &some(&test, 5..10, 2000)?];
     println!("Classes 5 to 9, from {} images:", few[0].1.len());
-    let model = trained("  a new head on those convolutions", model, 1e-3, 60, few)?;
+    let model = trained("  a new head on those convolutions", model, 1e-3, 60, few, None)?;
     let model = model.trainable(&known, true)?;
-    trained("  then all layers, in small steps", model, 1e-4, 60, few)?;
+    let mut report = options.report.map(|folder| {
+        Report::new(folder)
+            .title("LeNet-5 with a new head, fine-tuned")
+            .classes(fashion_mnist::CLASS_NAMES[5..].iter().copied())
+            .samples(&few[1].0, &few[1].1)
+    });
+    let what = "  then all layers, in small steps";
+    let model = trained(what, model, 1e-4, 60, few, report.as_mut())?;
+    if let Some(report) = report {
+        report.write(&model)?;
+    }
 
     let image = Input::new([28, 28, 1]);
     let new = Model::new(&image, models::lenet5(&image, 5)?)?;
-    trained("  LeNet-5 from scratch", new, 1e-3, 60, few)?;
+    trained("  LeNet-5 from scratch", new, 1e-3, 60, few, None)?;
     Ok(())
 }

@@ -98,8 +98,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     };
     let augmented = Augmented::new(&photos)?.horizontal_flip(!options.no_flip).shift(options.shift);
     let training = &options.training;
+    let mut page = training.page(format!("{:?} on {}", options.model, options.folder.display()));
+    page = page.map(|page| page.classes(photos.class_names()));
+    if let Some(test) = &test {
+        page = page.map(|page| page.samples(test, test.labels()));
+    }
     let (model, result) =
-        training.run((&image, &class), photos.len(), &augmented, photos.labels())?;
+        training.run((&image, &class), photos.len(), &augmented, photos.labels(), page)?;
     match &test {
         None => training.write(&result),
         Some(test) => {

@@ -10,5 +10,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let parts = options.prepare(0.86)?;
     let image = Input::new([28, 28, 1]);
     let class = models::lenet5(&image, 10)?;
-    options.run((&image, &class), parts.each_ref().map(|part| &part.images), &parts)
+    options.run(
+        "LeNet-5 on Fashion-MNIST",
+        (&image, &class),
+        parts.each_ref().map(|part| &part.images),
+        &parts,
+    )
 }

@@ -20,6 +20,8 @@ pub mod prelude;
 pub mod preprocessing;
 mod random;
 mod regularizers;
+#[cfg(feature = "report")]
+pub mod report;
 mod samples;
 mod shape;
 pub mod training;

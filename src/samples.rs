@@ -108,6 +108,16 @@ impl<'a> Column<'a> {
         Self::Array { dims: array.shape().to_vec(), floats: A::to_f32(array) }
     }
 
+    /// The same samples, for somebody who takes a column.
+    pub(crate) fn lend(&self) -> Column<'_> {
+        match self {
+            Self::Array { dims, floats } => {
+                Column::Array { dims: dims.clone(), floats: Cow::Borrowed(floats) }
+            }
+            Self::Samples(samples) => Column::Samples(*samples),
+        }
+    }
+
     /// The shape of all samples together.
     pub(crate) fn dims(&self) -> Vec<usize> {
         match self {

@@ -24,6 +24,7 @@ const ORDER: [&str; 23] = [
     "optimizers",
     "callbacks",
     "training",
+    "report",
     "preprocessing",
     "datasets",
     "models",

@@ -63,16 +63,20 @@ impl Options {
         Ok([train, test])
     }
 
-    /// Trains and reports: `class` are the probabilities of ten classes for an `image`, and `images` the
+    /// Trains and reports under a title: `class` are the probabilities of ten classes for an `image`, and `images` the
     /// training and the test part's as the network takes them.
     pub(crate) fn run<'a, X: IntoSamples<'a> + Copy>(
         &self,
+        title: &str,
         (image, class): (&Input, &Node),
         images: [X; 2],
         [train, test]: &'a [Dataset; 2],
     ) -> Result<(), Box<dyn Error>> {
         let n = train.images.dim().0;
-        let (model, result) = self.training.run((image, class), n, images[0], &train.labels)?;
+        let page = self.training.page(title);
+        let page = page.map(|page| page.classes(CLASS_NAMES).samples(images[1], &test.labels));
+        let (model, result) =
+            self.training.run((image, class), n, images[0], &train.labels, page)?;
         self.training.report(model, result, images[1], &test.labels, CLASS_NAMES)
     }
 }

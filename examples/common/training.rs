@@ -7,6 +7,7 @@ use std::time::Instant;
 use clap::Args;
 use convnet::IntoSamples;
 use convnet::prelude::*;
+use convnet::report::Report;
 use serde_json::{Value, json};
 
 /// The options of a training by the article's recipe.
@@ -36,6 +37,9 @@ pub(crate) struct Training {
     /// Write logs for TensorBoard to this folder
     #[arg(long, value_name = "DIR")]
     log_dir: Option<PathBuf>,
+    /// Write a page of pictures, report.html, to this folder; a browser may be left open on it
+    #[arg(long, value_name = "DIR")]
+    report: Option<PathBuf>,
     /// Write the result to this file
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -50,6 +54,12 @@ impl Training {
         Ok(())
     }
 
+    /// The page of pictures, if the options want one.
+    pub(crate) fn page<'a>(&self, title: impl Into<String>) -> Option<Report<'a>> {
+        let report = self.report.as_ref()?;
+        Some(Report::new(report).title(title).seed(self.seed))
+    }
+
     /// Trains the network on `n` images and their labels, and gives it back with what is to be written
     /// down.
     pub(crate) fn run<'a>(
@@ -58,6 +68,7 @@ impl Training {
         n: usize,
         images: impl IntoSamples<'a>,
         labels: impl IntoSamples<'a>,
+        mut page: Option<Report<'_>>,
     ) -> Result<(CompiledModel, Value), Box<dyn Error>> {
         let mut model = Model::new(image, class)?.seed(self.seed).compile(
             Adam::new(self.learning_rate),
@@ -79,9 +90,16 @@ impl Training {
         if let Some(log_dir) = &self.log_dir {
             fit = fit.callback(TensorBoard::new(log_dir));
         }
+        if let Some(page) = &mut page {
+            fit = fit.callback(page);
+        }
         let start = Instant::now();
         let history = model.fit(images, labels, fit)?;
         let seconds = start.elapsed().as_secs_f64();
+        if let Some(page) = &mut page {
+            page.early_stopping(&stopping);
+            page.write(&model)?;
+        }
         let epochs = history.epoch.len();
         let trained = n as f64 * (1.0 - self.validation_split) * epochs as f64;
         let result = json!({

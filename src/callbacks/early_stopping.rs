@@ -39,6 +39,7 @@ pub struct EarlyStopping {
     best: Option<f64>,
     best_epoch: Option<usize>,
     best_weights: Option<Snapshot>,
+    restored_epoch: Option<usize>,
 }
 
 /// What [`EarlyStopping::update`] makes of an epoch.
@@ -67,6 +68,7 @@ impl EarlyStopping {
             best: None,
             best_epoch: None,
             best_weights: None,
+            restored_epoch: None,
         }
     }
 
@@ -117,6 +119,11 @@ impl EarlyStopping {
         self.best_epoch
     }
 
+    /// The epoch whose weights were put back at the end of training, if any were.
+    pub fn restored_epoch(&self) -> Option<usize> {
+        self.restored_epoch
+    }
+
     /// The best value so far.
     pub fn best(&self) -> Option<f64> {
         self.best
@@ -129,6 +136,7 @@ impl EarlyStopping {
         self.best = None;
         self.best_epoch = None;
         self.best_weights = None;
+        self.restored_epoch = None;
     }
 
     /// Takes in the value of an epoch, the epochs counted from 0.
@@ -193,6 +201,7 @@ impl Callback for EarlyStopping {
         }
         if let (Some(epoch), Some(best)) = (self.best_epoch, self.best_weights.take()) {
             training.restore(&best);
+            self.restored_epoch = self.best_epoch;
             if self.verbose {
                 let epoch = epoch + 1;
                 say(&format!("Restoring model weights from the end of the best epoch: {epoch}."));

@@ -30,8 +30,12 @@ mod workspace;
 
 pub(crate) use differences::Differences;
 pub use explanation::Explanation;
+#[cfg(feature = "report")]
+pub(crate) use explanation::params;
 pub(crate) use network::{Network, Step};
 pub use summary::Summary;
+#[cfg(feature = "report")]
+pub(crate) use summary::thousands;
 pub(crate) use training_workspace::TrainingWorkspace;
 #[cfg(feature = "onnx")]
 pub(crate) use weights_file::write_whole;

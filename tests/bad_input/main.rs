@@ -3,6 +3,7 @@
 mod data;
 mod graph;
 mod layers;
+mod report;
 mod training;
 
 use convnet::prelude::*;
