@@ -215,7 +215,7 @@ impl Layer for Dense {
         let (units, inputs) = (self.units, self.inputs(&inputs[0]));
         Details::default()
             .setting(format!("{units} units"))
-            .sized(format!("{units} units, each of {inputs} inputs"))
+            .sized(format!("units: {units}, each of {inputs} inputs"))
             .activation(self.activation)
     }
 }

@@ -73,13 +73,12 @@ impl Card {
         );
         sketch(svg, [x + 14.0, y], self.height, &self.shape, color);
         let [left, right] = [x + TEXT, x + CARD - PAD];
-        let class = fit(self.class, SMALL, 150.0);
-        let room = right - left - width(&class, SMALL) - 8.0;
-        let name = fit(&self.name, 14.0, room);
+        let name = fit(&self.name, 14.0, (right - left) * 0.95);
         let bold = "font-weight=\"600\"";
         svg.text_with([left, y + 24.0], 14.0, Anchor::Start, INK, bold, &name);
-        svg.text([right, y + 24.0], SMALL, Anchor::End, MUTED, &class);
-        let shape = fit(&dims(&self.shape), 15.0, right - left);
+        svg.text([right, y + 46.0], SMALL, Anchor::End, MUTED, self.class);
+        let room = right - left - width(self.class, SMALL) - 8.0;
+        let shape = fit(&dims(&self.shape), 15.0, room);
         svg.text([left, y + 46.0], 15.0, Anchor::Start, INK, &shape);
         for (i, line) in self.lines.iter().enumerate() {
             let at = [left, y + 66.0 + LINE * i as f64];
@@ -105,10 +104,10 @@ fn color(class: &str) -> &'static str {
 fn sketch(svg: &mut Svg, [x, y]: [f64; 2], height: f64, shape: &[usize], color: &str) {
     let (w, h, planes) = match *shape {
         [h, w, c] => {
-            let side = |size: usize| (8.0 + 2.4 * (size as f64).sqrt()).min(46.0);
+            let side = |size: usize| (10.0 + 3.4 * (size as f64).sqrt()).min(48.0);
             (side(w), side(h), (1.0 + (c as f64).log2()).min(7.0) as usize)
         }
-        [n] => (7.0, (10.0 + 2.0 * (n as f64).sqrt()).min(height - 24.0), 1),
+        [n] => (9.0, (10.0 + 2.4 * (n as f64).sqrt()).min(height - 24.0), 1),
         _ => (12.0, 30.0, 1),
     };
     let shift = 3.0;

@@ -23,8 +23,8 @@ pub(super) struct Mark {
 }
 
 /// The size of a chart; curves are drawn at twice that, since their backend knows whole pixels only.
-const WIDTH: u32 = 480;
-const HEIGHT: u32 = 320;
+const WIDTH: u32 = 420;
+const HEIGHT: u32 = 310;
 const FINE: u32 = 2;
 /// The most epochs of which each has a dot.
 const DOTS: usize = 40;
@@ -71,10 +71,12 @@ fn drawn(curves: &[Curve], marks: &[Mark]) -> Result<String, String> {
     let least = if least >= 0.0 { (least - room).max(0.0) } else { least - room };
     let (epochs, values) = (first..last.max(first + 1), least..most + room);
 
+    // Each mark has a line of its own above the curves.
+    let top = 112 + 32 * marks.len() as i32;
     let mut body = String::new();
     {
         let drawing = SVGBackend::with_string(&mut body, (WIDTH * FINE, HEIGHT * FINE));
-        let area = drawing.into_drawing_area().margin(112, 16, 16, 32);
+        let area = drawing.into_drawing_area().margin(top as u32, 16, 16, 32);
         let axes = |why: &dyn std::fmt::Display| format!("it cannot be drawn: {why}");
         let mut chart = ChartBuilder::on(&area)
             .x_label_area_size(84)
@@ -99,7 +101,7 @@ fn drawn(curves: &[Curve], marks: &[Mark]) -> Result<String, String> {
         for (i, mark) in marks.iter().enumerate() {
             let epoch = mark.epoch as i32 + 1;
             let line = chart.backend_coord(&(epoch, most));
-            let top = 112 + 30 * i as i32;
+            let top = 112 + 32 * i as i32;
             let (_, bottom) = chart.backend_coord(&(epoch, least));
             let style = rgb(INK).stroke_width(2);
             for dash in (top..bottom).step_by(12) {

@@ -160,7 +160,7 @@ impl Report<'_> {
             let sure = sure(score);
             page.html(&format!(
                 "<li><img class=\"pixels\" alt=\"sample {sample}\" width=\"{}\" height=\"{}\" \
-                 src=\"{}\"><p><b>{}</b> {sure}<br>is {}<br><span class=\"note\">sample {sample}</span>\
+                 src=\"{}\"><p><b>{}</b>, {sure}<br>truth: {}<br><span class=\"note\">sample {sample}</span>\
                  </p></li>",
                 picture.width,
                 picture.height,
@@ -168,8 +168,11 @@ impl Report<'_> {
                 escape(&predicted),
                 escape(&truth)
             ));
-            let text =
-                [format!("{predicted} {sure}"), format!("is {truth}"), format!("sample {sample}")];
+            let text = [
+                format!("{predicted}, {sure}"),
+                format!("truth: {truth}"),
+                format!("sample {sample}"),
+            ];
             pictures.push((picture, text));
         }
         page.html("</ul>");

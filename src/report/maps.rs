@@ -22,6 +22,7 @@ const ACROSS: usize = 16;
 const NAMED: usize = 5;
 /// About how wide pictures are on the page.
 const WANTED: usize = 640;
+const INPUT: usize = 180;
 
 impl Report<'_> {
     pub(super) fn filters(&self, page: &mut Page, model: &Model) {
@@ -98,7 +99,8 @@ impl Report<'_> {
                 let (picture, more) = maps(output, shape, step < model.network.inputs.len());
                 let caption = format!("{name}: {}{more}", dims(shape));
                 let name = format!("maps-{}-{step}-{}", shown[i], slug(name));
-                page.picture(&name, &picture, WANTED, &caption);
+                let wanted = if step < model.network.inputs.len() { INPUT } else { WANTED };
+                page.picture(&name, &picture, wanted, &caption);
             }
             page.html("</div>");
         }

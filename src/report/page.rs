@@ -22,6 +22,9 @@ pub(super) struct Page {
 const POLICY: &str = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; \
                       base-uri 'none'; form-action 'none'";
 
+/// A drawing of so many pixels can be read on a phone.
+const READABLE: f64 = 600.0;
+
 /// How many seconds a page lives while training goes on.
 pub(super) const REFRESH: u32 = 5;
 
@@ -57,10 +60,14 @@ impl Page {
         self.html(&format!("<h3>{}</h3>", escape(text)));
     }
 
-    /// A drawing for the page, and its files.
+    /// A drawing for the page, and its files. It shrinks with the screen as long as it can be read, then
+    /// its box scrolls.
     pub(super) fn drawing(&mut self, name: &str, class: &str, svg: &Svg) {
-        let figure = format!("<div class=\"scroll\">{}</div>", svg.inline(class));
-        self.html(&figure);
+        let least = if svg.width > READABLE { svg.width * 0.7 } else { 0.0 };
+        let drawing = svg.inline(class);
+        self.html(&format!(
+            "<div class=\"scroll\"><div style=\"min-width:{least:.0}px\">{drawing}</div></div>"
+        ));
         self.file(name, svg);
     }
 

@@ -26,6 +26,9 @@ pub(super) enum Scale {
 /// The largest height or width of a tile; a larger one is shrunk by a whole number.
 const LARGEST_TILE: usize = 128;
 
+/// The least pixels of the larger side of tiles that stand beside others.
+const LEAST_TILE: usize = 24;
+
 impl Scale {
     /// Viridis over all these numbers.
     pub(super) fn viridis(floats: &[f32]) -> Self {
@@ -126,8 +129,13 @@ impl Picture {
         Self { width, height, rgb }
     }
 
-    /// Pictures of one size beside and below each other, with gaps of a pixel.
+    /// Pictures of one size beside and below each other, with gaps that are thin beside them.
     pub(super) fn grid(tiles: &[Self], columns: usize) -> Self {
+        let large = tiles.first().map_or(1, |tile| LEAST_TILE / tile.width.max(tile.height));
+        if large > 1 && tiles.len() > 1 {
+            let tiles: Vec<Self> = tiles.iter().map(|tile| tile.enlarged(large)).collect();
+            return Self::grid(&tiles, columns);
+        }
         let columns = columns.min(tiles.len()).max(1);
         let (w, h) = tiles.first().map_or((1, 1), |tile| (tile.width, tile.height));
         let rows = tiles.len().div_ceil(columns).max(1);
@@ -200,11 +208,12 @@ mod tests {
             let scale = Scale::Grey { least: 0.0, most: 255.0 };
             Picture::channel(&[value; 4], [2, 2, 1], 0, scale)
         };
+        // Each cell of a tile is a square of 12 pixels.
         let grid = Picture::grid(&[tile(1.0), tile(2.0), tile(3.0)], 2);
-        assert_eq!((grid.width, grid.height), (5, 5));
-        let at = |x: usize, y: usize| grid.rgb[y * 5 + x][0];
-        assert_eq!([at(0, 0), at(3, 1), at(1, 4)], [1, 2, 3]);
-        assert_eq!([at(2, 0), at(0, 2), at(4, 4)], [GAP[0]; 3]);
+        assert_eq!((grid.width, grid.height), (49, 49));
+        let at = |x: usize, y: usize| grid.rgb[y * 49 + x][0];
+        assert_eq!([at(0, 0), at(25, 23), at(23, 48)], [1, 2, 3]);
+        assert_eq!([at(24, 0), at(0, 24), at(48, 48)], [GAP[0]; 3]);
     }
 
     #[test]

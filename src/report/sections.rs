@@ -85,7 +85,7 @@ impl Report<'_> {
             page.drawing("architecture", "fit", &architecture(network, columns));
             page.html("</div>");
         } else {
-            page.drawing("architecture", "wide", &architecture(network, 1));
+            page.drawing("architecture", "fit", &architecture(network, 1));
         }
     }
 
