@@ -6,10 +6,10 @@ use super::text::{dims, fit, width, wrap};
 use crate::model::{Network, Step, params};
 
 /// Sizes in pixels. A card is as wide as a phone.
-const CARD: f64 = 372.0;
+const CARD: f64 = 384.0;
 const PAD: f64 = 14.0;
 /// Where the text of a card begins, right of the sketch of its output.
-const TEXT: f64 = 96.0;
+const TEXT: f64 = 90.0;
 const LINE: f64 = 17.0;
 const SMALL: f64 = 12.0;
 /// Between cards, down and across; and what an edge takes that passes by cards.

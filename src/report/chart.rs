@@ -76,7 +76,8 @@ fn drawn(curves: &[Curve], marks: &[Mark]) -> Result<String, String> {
     let mut body = String::new();
     {
         let drawing = SVGBackend::with_string(&mut body, (WIDTH * FINE, HEIGHT * FINE));
-        let area = drawing.into_drawing_area().margin(top as u32, 16, 16, 32);
+        let drawing = drawing.into_drawing_area();
+        let area = drawing.margin(top as u32, 16, 16, 32);
         let axes = |why: &dyn std::fmt::Display| format!("it cannot be drawn: {why}");
         let mut chart = ChartBuilder::on(&area)
             .x_label_area_size(84)
@@ -106,7 +107,7 @@ fn drawn(curves: &[Curve], marks: &[Mark]) -> Result<String, String> {
             let style = rgb(INK).stroke_width(2);
             for dash in (top..bottom).step_by(12) {
                 let dash = vec![(line.0, dash), (line.0, (dash + 6).min(bottom))];
-                let drawn = area.draw(&PathElement::new(at(&area, dash), style));
+                let drawn = drawing.draw(&PathElement::new(dash, style));
                 drawn.map_err(|why| axes(&why))?;
             }
             // On the side where there is room.
@@ -115,8 +116,8 @@ fn drawn(curves: &[Curve], marks: &[Mark]) -> Result<String, String> {
             let right = line.0 + room < (WIDTH * FINE) as i32;
             let (by, h) = if right { (8, HPos::Left) } else { (-8, HPos::Right) };
             let style = label(24.0, INK).pos(Pos::new(h, VPos::Top));
-            let place = at(&area, vec![(line.0 + by, top)])[0];
-            area.draw(&Text::new(text, place, style)).map_err(|why| axes(&why))?;
+            let text = Text::new(text, (line.0 + by, top), style);
+            drawing.draw(&text).map_err(|why| axes(&why))?;
         }
         for curve in curves {
             let (points, color) = (finite(curve), rgb(curve.color));
@@ -127,7 +128,7 @@ fn drawn(curves: &[Curve], marks: &[Mark]) -> Result<String, String> {
                 chart.draw_series(dots).map_err(|why| axes(&why))?;
             }
         }
-        area.present().map_err(|why| axes(&why))?;
+        drawing.present().map_err(|why| axes(&why))?;
     }
     // The elements without the tag round them.
     let start = body.find("<svg").and_then(|tag| body[tag..].find('>').map(|end| tag + end + 1));
@@ -136,15 +137,6 @@ fn drawn(curves: &[Curve], marks: &[Mark]) -> Result<String, String> {
         (Some(start), Some(end)) if start <= end => Ok(body[start..end].to_string()),
         _ => Err("it cannot be drawn".to_string()),
     }
-}
-
-/// Places on the whole drawing as places in this part of it.
-fn at<DB: DrawingBackend>(
-    area: &DrawingArea<DB, plotters::coord::Shift>,
-    points: Vec<(i32, i32)>,
-) -> Vec<(i32, i32)> {
-    let (left, top) = area.get_base_pixel();
-    points.into_iter().map(|(x, y)| (x - left, y - top)).collect()
 }
 
 fn rgb(color: &str) -> RGBColor {

@@ -94,24 +94,30 @@ impl Svg {
         self.pictures.push(([x, y], scale, picture.clone()));
     }
 
-    /// The drawing as a file, or as an element of a page; there it has no ground of its own.
+    /// The drawing as a file, on paper with a margin, or as an element of a page.
     pub(super) fn file(&self) -> String {
-        let ground = format!("<rect width=\"100%\" height=\"100%\" fill=\"{PAPER}\"/>\n");
-        self.element("", &ground)
+        let [width, height] = [self.width, self.height].map(|size| size + 2.0 * MARGIN);
+        let ground = format!(
+            "<rect x=\"-{MARGIN}\" y=\"-{MARGIN}\" width=\"{width:.0}\" height=\"{height:.0}\" \
+             fill=\"{PAPER}\"/>\n"
+        );
+        self.element("", MARGIN, &ground)
     }
 
     /// The drawing as an element of a page, on the page's ground.
     pub(super) fn inline(&self, class: &str) -> String {
-        self.element(&format!(" class=\"{class}\""), "")
+        self.element(&format!(" class=\"{class}\""), 0.0, "")
     }
 
-    fn element(&self, attributes: &str, ground: &str) -> String {
-        let Self { width, height, title, body, .. } = self;
-        let title = escape(title);
+    fn element(&self, attributes: &str, margin: f64, ground: &str) -> String {
+        let title = escape(&self.title);
+        let [width, height] = [self.width, self.height].map(|size| size + 2.0 * margin);
         format!(
             "<svg xmlns=\"http://www.w3.org/2000/svg\"{attributes} width=\"{width:.0}\" \
-             height=\"{height:.0}\" viewBox=\"0 0 {width:.0} {height:.0}\" role=\"img\" \
-             font-family=\"{FONTS}\"><title>{title}</title>\n{ground}{body}</svg>\n"
+             height=\"{height:.0}\" viewBox=\"{0} {0} {width:.0} {height:.0}\" role=\"img\" \
+             font-family=\"{FONTS}\"><title>{title}</title>\n{ground}{1}</svg>\n",
+            0.0 - margin,
+            self.body
         )
     }
 
@@ -133,7 +139,8 @@ impl Svg {
         for ([x, y], size, picture) in &self.pictures {
             let own = Pixmap::decode_png(&picture.png()).ok()?;
             let by = *size as f32 * scale;
-            let place = Transform::from_row(by, 0.0, 0.0, by, *x as f32 * scale, *y as f32 * scale);
+            let [x, y] = [x, y].map(|at| (at + MARGIN) as f32 * scale);
+            let place = Transform::from_row(by, 0.0, 0.0, by, x, y);
             let paint = PixmapPaint { quality: FilterQuality::Nearest, ..PixmapPaint::default() };
             pixmap.draw_pixmap(0, 0, own.as_ref(), &paint, place, None);
         }
@@ -143,6 +150,9 @@ impl Svg {
 
 /// What browsers have. Pictures in pixels take the one in the crate, so that they are the same everywhere.
 const FONTS: &str = "system-ui, 'Segoe UI', Roboto, 'Helvetica Neue', 'DejaVu Sans', sans-serif";
+
+/// The margin of a file.
+const MARGIN: f64 = 12.0;
 
 /// The most pixels of a PNG file along an axis.
 const LARGEST: f64 = 16_000.0;
