@@ -162,7 +162,8 @@ impl Picture {
     /// By how much to enlarge it so that it is about so many pixels wide and not much higher, at most 12
     /// times.
     pub(super) fn factor(&self, wanted: usize) -> usize {
-        (wanted / self.width.max(self.height)).clamp(1, 12)
+        let side = self.width.max(self.height);
+        ((wanted + side / 2) / side).clamp(1, 12)
     }
 
     /// The picture as a PNG file.
