@@ -109,6 +109,7 @@ impl<'a> Column<'a> {
     }
 
     /// The same samples, for somebody who takes a column.
+    #[cfg(feature = "report")]
     pub(crate) fn lend(&self) -> Column<'_> {
         match self {
             Self::Array { dims, floats } => {

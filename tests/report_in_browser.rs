@@ -147,8 +147,8 @@ impl Drop for Browser {
     }
 }
 
-/// What lies outside the window without a box round it that scrolls, and texts of drawings that reach
-/// beyond their drawing.
+/// What lies outside the window without a box round it that scrolls, cells of tables too narrow for words, and
+/// texts of drawings that reach beyond their drawing.
 const OVERFLOWS: &str = r#"(() => {
     const found = [];
     const width = document.documentElement.clientWidth;
@@ -157,6 +157,9 @@ const OVERFLOWS: &str = r#"(() => {
         if (element.closest(".scroll") || element.closest("svg")) continue;
         const box = element.getBoundingClientRect();
         if (box.width && (box.right > width + 0.5 || box.left < -0.5)) found.push(element.outerHTML.slice(0, 120));
+    }
+    for (const cell of document.querySelectorAll("th, td")) {
+        if (cell.getBoundingClientRect().height > 80) found.push("squeezed: " + cell.textContent);
     }
     for (const svg of document.querySelectorAll("svg")) {
         const outer = svg.getBoundingClientRect();
