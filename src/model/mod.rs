@@ -21,6 +21,7 @@ mod explanation;
 mod fine_tuning;
 mod input_gradients;
 mod network;
+mod saving;
 mod slots;
 mod summary;
 mod training_workspace;
@@ -31,7 +32,7 @@ pub use explanation::Explanation;
 pub(crate) use network::{Network, Step};
 pub use summary::Summary;
 pub(crate) use training_workspace::TrainingWorkspace;
-pub(crate) use weights_file::write_whole;
+pub use weights_file::Matching;
 pub(crate) use workspace::Workspace;
 
 /// How many samples `predict` and `evaluate` take at a time, as in Keras.

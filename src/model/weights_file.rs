@@ -1,23 +1,36 @@
 //! The weights of a model in a file, in the safetensors format.
 
-use std::borrow::Cow;
-use std::io::Write;
+use std::collections::{HashMap, HashSet};
+use std::fmt;
+use std::io::{Read, Seek};
 use std::path::Path;
 
-use ndarray::ArrayViewD;
-use safetensors::tensor::{Dtype, SafeTensors, View, serialize};
+use safetensors::tensor::{Dtype, TensorInfo};
 
-use super::Model;
+use super::network::Network;
+use super::{Model, Snapshot};
 use crate::error::{Error, Result};
+use crate::files::{Tensor, Tensors, safetensors, write_whole};
 use crate::shape::Shape;
 
-/// The most bytes the format allows for what stands before the weights.
-const LARGEST_HEADER: u64 = 100_000_000;
+/// How the weights in a file and those of a model compare, by name, as
+/// [`load_weights_matching`](Model::load_weights_matching) gives it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Matching {
+    /// Those that were loaded.
+    pub loaded: Vec<String>,
+    /// Those of the model that the file lacks.
+    pub missing: Vec<String>,
+    /// Those of the file that the model lacks.
+    pub unexpected: Vec<String>,
+    /// Those of other shapes or kinds of numbers, each with what there is and what was wanted.
+    pub different: Vec<String>,
+}
 
 impl Model {
     /// Writes all weights, frozen ones included, to a file in the safetensors format, under their
     /// names as in [`weights`](Model::weights): `conv2d/kernel`. A file that is there stays whole until
-    /// the new one is complete.
+    /// the new one is complete. [`save`](Model::save) writes the network too.
     ///
     /// # Errors
     /// If the file cannot be written: no room, no right, no folder.
@@ -38,125 +51,185 @@ impl Model {
     /// # Ok::<(), convnet::Error>(())
     /// ```
     pub fn save_weights(&self, path: impl AsRef<Path>) -> Result<()> {
-        let path = path.as_ref();
-        let weights = self.weights().into_iter().map(|(name, weight)| (name, Weight(weight)));
-        let written = serialize(weights, None)
-            .map_err(|error| std::io::Error::other(error.to_string()))
-            .and_then(|bytes| write_whole(path, &bytes));
+        self.write(path.as_ref(), HashMap::new(), "save_weights")
+    }
+
+    /// Writes all weights, and texts beside them.
+    pub(super) fn write(
+        &self,
+        path: &Path,
+        texts: HashMap<String, String>,
+        who: &str,
+    ) -> Result<()> {
+        let written =
+            safetensors(self.tensors(""), texts).and_then(|bytes| write_whole(path, &bytes));
         written.map_err(|error| {
             Error::file(format!(
-                "save_weights: cannot write {}: {error}; give a path that can be written",
+                "{who}: cannot write {}: {error}; give a path that can be written",
                 path.display()
             ))
         })
     }
 
-    /// Replaces all weights by those in a file that [`save_weights`](Model::save_weights) wrote.
+    /// All weights with this before their names.
+    pub(crate) fn tensors(&self, prefix: &str) -> impl Iterator<Item = (String, Tensor<'_>)> {
+        self.network.tensors(prefix, &self.weights, &self.state)
+    }
+
+    /// Those of an earlier copy.
+    pub(crate) fn tensors_of<'s>(
+        &'s self,
+        snapshot: &'s Snapshot,
+        prefix: &str,
+    ) -> impl Iterator<Item = (String, Tensor<'s>)> {
+        self.network.tensors(prefix, &snapshot.weights, &snapshot.state)
+    }
+
+    /// Replaces all weights by those in a file that [`save_weights`](Model::save_weights) or
+    /// [`save`](Model::save) wrote.
     ///
     /// # Errors
     /// If the file cannot be read, is damaged, or does not hold exactly this model's weights; the
     /// sentence lists those that are missing, unexpected or different, and the weights are as before.
     pub fn load_weights(&mut self, path: impl AsRef<Path>) -> Result<()> {
         let path = path.as_ref();
-        let refuse = |why: String| Error::file(format!("load_weights: {} {why}", path.display()));
-        let most = LARGEST_HEADER + 4 * self.count_params() as u64;
-        let bytes = std::fs::metadata(path).and_then(|metadata| match metadata.len() {
-            size if size > most => Ok(Err(size)),
-            _ => std::fs::read(path).map(Ok),
+        let loaded = Tensors::open(path).and_then(|mut file| {
+            self.network.compare(&file.infos()).strictly()?;
+            self.read(&mut file, "", &self.network.weight_names())
         });
-        let bytes = bytes
-            .map_err(|error| refuse(format!("cannot be read: {error}; give a file of weights")))?
-            .map_err(|size| {
-                refuse(format!("has {size} bytes, more than the weights of this model can take"))
-            })?;
-        let file = SafeTensors::deserialize(&bytes).map_err(|error| {
-            refuse(format!("is no whole safetensors file: {error}; save the weights anew"))
-        })?;
-        self.check_names(&file).map_err(|why| refuse(format!("does not fit this model: {why}")))?;
-
-        let Self { network, weights, state, .. } = self;
-        for (name, spec, place) in network.named_weights() {
-            let stored = file.tensor(&name).map_err(|error| refuse(error.to_string()))?;
-            let floats = if spec.trainable { &mut **weights } else { &mut **state };
-            let (stored, _) = stored.data().as_chunks::<4>();
-            for (float, bytes) in floats[place].iter_mut().zip(stored) {
-                *float = f32::from_le_bytes(*bytes);
-            }
-        }
-        Ok(())
+        let loaded = loaded.map(|snapshot| self.restore(&snapshot));
+        loaded.map_err(|why| Error::file(format!("load_weights: {} {why}", path.display())))
     }
 
-    /// What of a file's weights is missing, unexpected or different.
-    fn check_names(&self, file: &SafeTensors<'_>) -> Result<(), String> {
-        let own: Vec<(String, Shape)> = self
-            .network
-            .named_weights()
-            .map(|(name, spec, _)| (name, spec.shape.clone()))
-            .collect();
-        let mut unexpected: Vec<String> = file
-            .names()
-            .into_iter()
-            .filter(|name| own.iter().all(|(own, _)| own != name))
-            .map(|name| format!("`{name}`"))
-            .collect();
-        unexpected.sort();
-        let (mut missing, mut different) = (Vec::new(), Vec::new());
-        for (name, shape) in &own {
-            match file.tensor(name) {
-                Err(_) => missing.push(format!("`{name}`")),
-                Ok(stored) if stored.shape() != &**shape || stored.dtype() != Dtype::F32 => {
-                    different.push(format!(
-                        "`{name}` ({} of shape {} in the file, F32 of shape {shape} here)",
-                        stored.dtype(),
-                        Shape::from(stored.shape())
+    /// Replaces the weights that a file has under the same name and in the same shape, and leaves the
+    /// others. Keras: `load_weights(…, skip_mismatch=True)`.
+    ///
+    /// # Errors
+    /// If the file cannot be read or is damaged, or if nothing in it matches; the weights are then as
+    /// before.
+    ///
+    /// ```
+    /// use convnet::prelude::*;
+    ///
+    /// let network = |classes| {
+    ///     let x = Input::new(3);
+    ///     let features = x.apply(Dense::new(4).name("features"))?;
+    ///     Model::new(&x, features.apply(Dense::new(classes).name("head"))?)
+    /// };
+    /// let folder = tempfile::tempdir().unwrap();
+    /// let path = folder.path().join("weights.safetensors");
+    /// network(10)?.save_weights(&path)?;
+    /// let matching = network(2)?.load_weights_matching(&path)?;
+    /// assert_eq!(matching.loaded, ["features/kernel", "features/bias"]);
+    /// assert_eq!(matching.different.len(), 2);
+    /// # Ok::<(), convnet::Error>(())
+    /// ```
+    pub fn load_weights_matching(&mut self, path: impl AsRef<Path>) -> Result<Matching> {
+        let path = path.as_ref();
+        let loaded = Tensors::open(path).and_then(|mut file| {
+            let matching = self.network.compare(&file.infos());
+            if matching.loaded.is_empty() {
+                return Err(format!("has nothing for this model: {matching}"));
+            }
+            self.restore(&self.read(&mut file, "", &matching.loaded)?);
+            Ok(matching)
+        });
+        loaded
+            .map_err(|why| Error::file(format!("load_weights_matching: {} {why}", path.display())))
+    }
+
+    /// A copy of all weights in which those of these names are as in the file, which has `prefix` before
+    /// each name.
+    pub(crate) fn read<R: Read + Seek>(
+        &self,
+        file: &mut Tensors<R>,
+        prefix: &str,
+        names: &[String],
+    ) -> Result<Snapshot, String> {
+        let wanted: HashSet<&String> = names.iter().collect();
+        let mut snapshot = self.snapshot();
+        for (name, spec, place) in self.network.named_weights() {
+            if wanted.contains(&name) {
+                let Snapshot { weights, state } = &mut snapshot;
+                let floats = if spec.trainable { &mut **weights } else { &mut **state };
+                file.read(&format!("{prefix}{name}"), &mut floats[place])?;
+            }
+        }
+        Ok(snapshot)
+    }
+}
+
+impl Network {
+    /// The names of all weights.
+    pub(crate) fn weight_names(&self) -> Vec<String> {
+        self.named_weights().map(|(name, ..)| name).collect()
+    }
+
+    /// All weights that lie in these floats, with this before their names.
+    fn tensors<'s>(
+        &'s self,
+        prefix: &str,
+        weights: &'s [f32],
+        state: &'s [f32],
+    ) -> impl Iterator<Item = (String, Tensor<'s>)> {
+        self.named_weights().map(move |(name, spec, place)| {
+            let floats = if spec.trainable { weights } else { state };
+            (format!("{prefix}{name}"), Tensor::new(&spec.shape, &floats[place]))
+        })
+    }
+
+    /// How the tensors of a file and the weights compare.
+    pub(crate) fn compare(&self, file: &HashMap<String, &TensorInfo>) -> Matching {
+        let mut matching = Matching::default();
+        let mut own = HashSet::new();
+        for (name, spec, _) in self.named_weights() {
+            match file.get(&name) {
+                None => matching.missing.push(name.clone()),
+                Some(info) if info.shape != *spec.shape || info.dtype != Dtype::F32 => {
+                    let found = Shape::from(&*info.shape);
+                    matching.different.push(format!(
+                        "`{name}` ({} of shape {found} in the file, F32 of shape {} here)",
+                        info.dtype, spec.shape
                     ));
                 }
-                Ok(_) => {}
+                Some(_) => matching.loaded.push(name.clone()),
             }
+            own.insert(name);
         }
-        let lists = [("missing", missing), ("unexpected", unexpected), ("different", different)];
-        let lists: Vec<String> = lists
-            .into_iter()
-            .filter(|(_, names)| !names.is_empty())
-            .map(|(what, names)| format!("{what}: {}", names.join(", ")))
-            .collect();
-        if lists.is_empty() { Ok(()) } else { Err(lists.join("; ")) }
+        matching.unexpected = file.keys().filter(|name| !own.contains(*name)).cloned().collect();
+        matching.unexpected.sort();
+        matching
     }
 }
 
-/// Writes a file beside the one of this name, and puts it in its place when it is complete.
-pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let folder = match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
-    let mut builder = tempfile::Builder::new();
-    // As for any new file; the usual ones of a temporary file let nobody else read it.
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    let mut file = builder.tempfile_in(folder)?;
-    file.write_all(bytes)?;
-    file.as_file().sync_all()?;
-    file.persist(path).map(|_| ()).map_err(|error| error.error)
+impl Matching {
+    /// Refuses anything but a perfect match.
+    pub(crate) fn strictly(&self) -> Result<(), String> {
+        if [&self.missing, &self.unexpected, &self.different].iter().all(|list| list.is_empty()) {
+            return Ok(());
+        }
+        let all = Self { loaded: Vec::new(), ..self.clone() };
+        Err(format!("does not fit this model: {all}"))
+    }
 }
 
-/// A weight as the format takes it.
-struct Weight<'a>(ArrayViewD<'a, f32>);
-
-impl View for Weight<'_> {
-    fn dtype(&self) -> Dtype {
-        Dtype::F32
-    }
-
-    fn shape(&self) -> &[usize] {
-        self.0.shape()
-    }
-
-    fn data(&self) -> Cow<'_, [u8]> {
-        self.0.iter().flat_map(|float| float.to_le_bytes()).collect::<Vec<u8>>().into()
-    }
-
-    fn data_len(&self) -> usize {
-        4 * self.0.len()
+/// `loaded: …; missing: …; unexpected: …; different: …`, without the lists that are empty.
+impl fmt::Display for Matching {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let quoted = |names: &[String]| -> Vec<String> {
+            names.iter().map(|name| format!("`{name}`")).collect()
+        };
+        let lists = [
+            ("loaded", quoted(&self.loaded)),
+            ("missing", quoted(&self.missing)),
+            ("unexpected", quoted(&self.unexpected)),
+            ("different", self.different.clone()),
+        ];
+        let lists = lists.into_iter().filter(|(_, names)| !names.is_empty());
+        for (i, (what, names)) in lists.enumerate() {
+            let separator = if i == 0 { "" } else { "; " };
+            write!(f, "{separator}{what}: {}", names.join(", "))?;
+        }
+        Ok(())
     }
 }

@@ -9,7 +9,8 @@ use safetensors::tensor::{Dtype, SafeTensors, TensorView, serialize};
 use self::layers::{Tensor, tensors};
 use super::differences::Differences;
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::{Model, write_whole};
+use crate::files::write_whole;
+use crate::model::Model;
 
 mod layers;
 mod order;
