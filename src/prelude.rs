@@ -3,8 +3,8 @@
 #[cfg(feature = "tensorboard")]
 pub use crate::callbacks::TensorBoard;
 pub use crate::callbacks::{
-    CSVLogger, Callback, EarlyStopping, LearningRateScheduler, Mode, ModelCheckpoint, Monitor,
-    ReduceLROnPlateau, TerminateOnNaN,
+    BackupAndRestore, CSVLogger, Callback, EarlyStopping, LearningRateScheduler, Mode,
+    ModelCheckpoint, Monitor, ReduceLROnPlateau, TerminateOnNaN,
 };
 pub use crate::datasets;
 pub use crate::graph::{Input, Node, Nodes};

@@ -1,5 +1,6 @@
 //! Training: a compiled model, `fit` and what it returns.
 
+mod backup;
 mod compiled;
 mod evaluation;
 mod fit;
