@@ -17,7 +17,7 @@ use ndarray::{Array3, Array4, Axis, Ix2, Ix3, s};
 
 /// Classifies an image by a model that `save` has written.
 #[derive(Debug, Parser)]
-struct Options {
+pub(crate) struct Options {
     /// The model
     #[arg(value_name = "MODEL")]
     model: PathBuf,
@@ -67,17 +67,13 @@ fn from_idx(path: &Path, index: usize) -> Result<Array3<f32>, String> {
     })?;
     let n = images.dim().0;
     if index >= n {
-        return Err(format!(
-            "{} holds {n} images; the last one has --index {}",
-            path.display(),
-            n - 1
-        ));
+        return Err(format!("{} holds {n} images, counted from 0", path.display()));
     }
     Ok(images.slice(s![index, .., ..]).mapv(|value| f32::from(value) / 255.0).insert_axis(Axis(2)))
 }
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let options = Options::parse();
+/// The most probable classes, a line each.
+pub(crate) fn answer(options: Options) -> Result<String, Box<dyn std::error::Error>> {
     let model = Model::load(&options.model)?;
     let shapes: Vec<Shape> = model.inputs().iter().map(|input| input.shape().clone()).collect();
     let dims = match &*shapes {
@@ -106,9 +102,14 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     let mut order: Vec<usize> = (0..row.len()).collect();
     order.sort_by(|&a, &b| row[b].total_cmp(&row[a]));
-    for class in order.into_iter().take(options.top) {
+    let line = |class: usize| {
         let name = names.get(class).cloned().unwrap_or_else(|| format!("class {class}"));
-        println!("{:>6.2} %  {name}", 100.0 * row[class]);
-    }
+        format!("{:>6.2} %  {name}\n", 100.0 * row[class])
+    };
+    Ok(order.into_iter().take(options.top).map(line).collect())
+}
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    print!("{}", answer(Options::parse())?);
     Ok(())
 }

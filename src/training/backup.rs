@@ -8,8 +8,9 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
+use super::callbacks::Callbacks;
 use super::compiled::CompiledModel;
-use super::fit::{Callbacks, Task};
+use super::fit::Task;
 use super::history::History;
 use super::tallies::Tallies;
 use crate::callbacks::{State, Training, backup_file};
