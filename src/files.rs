@@ -2,18 +2,33 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::fmt;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
 use safetensors::tensor::{Dtype, Metadata, TensorInfo, View, serialize};
 
+use crate::error::{self, Error};
+
 /// What the names of files end in that are being written; their writer was killed if they stay.
 const UNFINISHED: &str = ".unfinished";
 
 /// Writes a file beside the one of this name, and puts it in its place when it is complete: whatever
 /// happens, there is the old file or the new one.
-pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
+pub(crate) fn write_whole(who: &str, path: &Path, bytes: &[u8]) -> error::Result<()> {
+    replace(path, bytes).map_err(|error| cannot_write(who, path, &error))
+}
+
+/// What a writer says of a path that takes no file.
+pub(crate) fn cannot_write(who: &str, path: &Path, why: &dyn fmt::Display) -> Error {
+    Error::file(format!(
+        "{who}: cannot write {}: {why}; give a path that can be written",
+        path.display()
+    ))
+}
+
+fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let (folder, prefix) = (folder_of(path), prefix(path));
     let mut builder = tempfile::Builder::new();
     builder.prefix(&prefix).suffix(UNFINISHED);
@@ -60,12 +75,12 @@ fn prefix(path: &Path) -> String {
 #[derive(Debug)]
 pub(crate) struct Tensor<'a> {
     shape: Vec<usize>,
-    floats: &'a [f32],
+    floats: Cow<'a, [f32]>,
 }
 
 impl<'a> Tensor<'a> {
-    pub(crate) fn new(shape: &[usize], floats: &'a [f32]) -> Self {
-        Self { shape: shape.to_vec(), floats }
+    pub(crate) fn new(shape: &[usize], floats: impl Into<Cow<'a, [f32]>>) -> Self {
+        Self { shape: shape.to_vec(), floats: floats.into() }
     }
 }
 
@@ -83,17 +98,20 @@ impl View for Tensor<'_> {
     }
 
     fn data_len(&self) -> usize {
-        size_of_val(self.floats)
+        size_of_val(&*self.floats)
     }
 }
 
-/// The bytes of a safetensors file, with texts beside the tensors.
-pub(crate) fn safetensors<'a>(
+/// Writes a safetensors file, with texts beside the tensors.
+pub(crate) fn write_tensors<'a>(
+    who: &str,
+    path: &Path,
     tensors: impl IntoIterator<Item = (String, Tensor<'a>)>,
     texts: HashMap<String, String>,
-) -> io::Result<Vec<u8>> {
+) -> error::Result<()> {
     let texts = (!texts.is_empty()).then(|| texts.into_iter().collect());
-    serialize(tensors, texts).map_err(|error| io::Error::other(error.to_string()))
+    let bytes = serialize(tensors, texts).map_err(|error| cannot_write(who, path, &error))?;
+    write_whole(who, path, &bytes)
 }
 
 /// The most bytes the safetensors format allows for what stands before the tensors.

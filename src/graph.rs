@@ -86,6 +86,10 @@ impl Node {
         self.0.layer.as_ref()
     }
 
+    pub(crate) fn class_name(&self) -> &'static str {
+        self.layer().map_or("InputLayer", |layer| layer.class_name())
+    }
+
     pub(crate) fn name(&self) -> Option<&str> {
         self.0.name.as_deref()
     }
@@ -108,8 +112,7 @@ impl Node {
 /// The node alone: with all before it, a graph with branches would be printed once for each way through it.
 impl fmt::Debug for Node {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let class = self.layer().map_or("InputLayer", |layer| layer.class_name());
-        write!(f, "Node({class} of shape {})", self.shape())
+        write!(f, "Node({} of shape {})", self.class_name(), self.shape())
     }
 }
 

@@ -2,7 +2,6 @@
 //! table of the layers it has a like of.
 
 mod channels_first;
-mod differences;
 #[cfg(feature = "keras")]
 mod keras;
 #[cfg(feature = "onnx")]

@@ -83,15 +83,26 @@ impl Window {
         first.min(end)..end
     }
 
+    /// How many cells the kernel extends over along an axis.
+    #[inline(always)]
+    pub(crate) fn extent(&self, axis: usize) -> usize {
+        (self.kernel[axis] - 1) * self.dilation[axis] + 1
+    }
+
+    /// Cells of padding below or to the right.
+    pub(crate) fn behind(&self, axis: usize) -> usize {
+        let last = (self.output[axis] - 1) * self.strides[axis];
+        last.saturating_add(self.extent(axis)).saturating_sub(self.before[axis] + self.input[axis])
+    }
+
     /// The outputs along an axis whose windows do not reach beyond the image.
     #[inline(always)]
     pub(crate) fn inside(&self, axis: usize) -> Range<usize> {
-        let [input, k, s, d, before, output] =
-            [self.input, self.kernel, self.strides, self.dilation, self.before, self.output]
-                .map(|of| of[axis]);
-        let extent = (k - 1) * d + 1;
+        let [input, s, before, output] =
+            [self.input, self.strides, self.before, self.output].map(|of| of[axis]);
         let start = before.div_ceil(s);
-        let end = (input + before).checked_sub(extent).map_or(0, |last| last / s + 1).min(output);
+        let last = (input + before).checked_sub(self.extent(axis));
+        let end = last.map_or(0, |last| last / s + 1).min(output);
         start.min(end)..end
     }
 

@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use super::{Backward, Config, Details, Infer, Lanes, Layer, Padding, Pair, config_of, image};
+use super::{Backward, Config, Details, Infer, Lanes, Layer, Padding, Pair, config_of, pool};
 use crate::kernels::average_pool::{average_pool, average_pool_backward};
 use crate::kernels::window::Window;
 use crate::shape::Shape;
@@ -50,10 +50,7 @@ impl AveragePooling2D {
     }
 
     fn window(&self, inputs: &[Shape]) -> Result<(Window, usize), String> {
-        let [h, w, c] = image(inputs)?;
-        let sizes = [self.pool_size, self.strides, 1.into()];
-        let window = super::window([h, w], "pool", sizes, self.padding)?;
-        Ok((window, c))
+        pool(inputs, self.pool_size, self.strides, self.padding)
     }
 
     /// The same for shapes that `output_shape` has accepted.
@@ -100,10 +97,7 @@ impl Layer for AveragePooling2D {
 
     fn details(&self, inputs: &[Shape]) -> Details {
         let (window, c) = self.accepted(inputs);
-        Details::default()
-            .setting(format!("pools of {}", self.pool_size))
-            .window(&window, self.padding)
-            .sized(format!("channels: {c}, each pooled alone"))
+        Details::default().pool(self.pool_size, self.padding, &window, c)
     }
 }
 

@@ -55,6 +55,19 @@ impl Details {
         self.sized(format!("height: {height}")).sized(format!("width: {width}"))
     }
 
+    /// With a pool of this size over an image of so many channels.
+    pub(super) fn pool(
+        self,
+        size: Pair,
+        padding: Padding,
+        window: &Window,
+        channels: usize,
+    ) -> Self {
+        self.setting(format!("pools of {size}"))
+            .window(window, padding)
+            .sized(format!("channels: {channels}, each pooled alone"))
+    }
+
     /// With the activation the layer ends with.
     pub(super) fn activation(self, activation: Activation) -> Self {
         if activation == Activation::Linear {
@@ -76,9 +89,7 @@ fn extent(window: &Window, axis: usize) -> String {
         window.output,
     ]
     .map(|of| of[axis]);
-    let span = (k - 1) * d + 1;
-    // What lies behind the image under the last kernel; less than nothing where cells are left over.
-    let behind = ((output - 1) * s + span).saturating_sub(n + before);
+    let behind = window.behind(axis);
     let added = match (before, behind) {
         (0, 0) => String::new(),
         _ if before == behind => format!(" + 2·{before}"),
@@ -86,7 +97,8 @@ fn extent(window: &Window, axis: usize) -> String {
     };
     let kernel = if d == 1 { k.to_string() } else { format!("(({k} − 1)·{d} + 1)") };
     let steps = format!("({n}{added} − {kernel})/{s}");
-    let rounded = !(n + before + behind - span).is_multiple_of(s);
+    // Cells are only left over where none is added behind.
+    let rounded = behind == 0 && !(n + before - window.extent(axis)).is_multiple_of(s);
     let steps = if rounded { format!("⌊{steps}⌋") } else { steps };
     format!("{steps} + 1 = {output}")
 }

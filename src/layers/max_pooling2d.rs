@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Backward, Config, Details, Infer, Lanes, Layer, Padding, Pair, config_of, image};
+use super::{Backward, Config, Details, Infer, Lanes, Layer, Padding, Pair, config_of, pool};
 use crate::kernels::activation::{self, Function};
 use crate::kernels::max_pool::{max_pool, max_pool_backward};
 use crate::kernels::simd::level;
@@ -59,10 +59,7 @@ impl MaxPool2D {
     }
 
     fn window(&self, inputs: &[Shape]) -> Result<(Window, usize), String> {
-        let [h, w, c] = image(inputs)?;
-        let sizes = [self.pool_size, self.strides, 1.into()];
-        let window = super::window([h, w], "pool", sizes, self.padding)?;
-        Ok((window, c))
+        pool(inputs, self.pool_size, self.strides, self.padding)
     }
 
     /// The same for shapes that `output_shape` has accepted.
@@ -120,10 +117,7 @@ impl Layer for MaxPool2D {
 
     fn details(&self, inputs: &[Shape]) -> Details {
         let (window, c) = self.accepted(inputs);
-        Details::default()
-            .setting(format!("pools of {}", self.pool_size))
-            .window(&window, self.padding)
-            .sized(format!("channels: {c}, each pooled alone"))
+        Details::default().pool(self.pool_size, self.padding, &window, c)
     }
 }
 

@@ -380,6 +380,18 @@ fn window(
     })
 }
 
+/// How a pool moves over the only input, and that image's channels.
+fn pool(
+    inputs: &[Shape],
+    size: Pair,
+    strides: Pair,
+    padding: Padding,
+) -> Result<(Window, usize), String> {
+    let [h, w, c] = image(inputs)?;
+    let window = window([h, w], "pool", [size, strides, 1.into()], padding)?;
+    Ok((window, c))
+}
+
 /// The only window of a pool over the whole of an image that `output_shape` has accepted, and the
 /// image's channels.
 fn whole_image(inputs: &[Shape]) -> (Window, usize) {

@@ -35,7 +35,7 @@ impl Model {
 
 fn label(step: &Step) -> String {
     let mut label = format!("{} ({})\\n{}", escaped(&step.name), step.class_name(), step.shape);
-    let params: usize = step.weights.iter().map(|weight| weight.shape.size()).sum();
+    let params = step.count_params();
     if params > 0 {
         let _ = write!(label, "\\n{} params", thousands(params));
     }

@@ -5,7 +5,7 @@ use std::fmt;
 use super::Model;
 use super::network::{Network, Step};
 use super::summary::thousands;
-use crate::layers::{Details, WeightSpec};
+use crate::layers::Details;
 
 /// What [`Model::explain`] found; `Display` is a paragraph for each layer.
 #[derive(Clone, Debug)]
@@ -42,18 +42,14 @@ impl Model {
         let paragraph = |step: &Step| Paragraph {
             title: title(&self.network, step),
             details: step.details(),
-            params: params(&step.weights),
-            count: count(&step.weights),
+            params: params(step),
+            count: step.count_params(),
         };
         Explanation { paragraphs: steps.iter().map(paragraph).collect() }
     }
 }
 
 impl Step {
-    pub(crate) fn class_name(&self) -> &'static str {
-        self.layer.as_ref().map_or("InputLayer", |layer| layer.class_name())
-    }
-
     pub(crate) fn details(&self) -> Details {
         let layer = self.layer.as_ref();
         layer.map_or_else(Details::default, |layer| layer.details(&self.input_shapes))
@@ -70,18 +66,15 @@ fn title(network: &Network, step: &Step) -> String {
     format!("{} ({}): {inputs}{arrow}{}", step.name, step.class_name(), step.shape)
 }
 
-fn count(weights: &[WeightSpec]) -> usize {
-    weights.iter().map(|weight| weight.shape.size()).sum()
-}
-
 /// `kernel 5·5·1·6 + bias 6 = 156`.
-pub(crate) fn params(weights: &[WeightSpec]) -> Option<String> {
-    let terms = weights.iter().map(|weight| {
+fn params(step: &Step) -> Option<String> {
+    let terms = step.weights.iter().map(|weight| {
         let factors: Vec<String> = weight.shape.iter().map(usize::to_string).collect();
         format!("{} {}", weight.name, factors.join("·"))
     });
     let terms: Vec<String> = terms.collect();
-    (!terms.is_empty()).then(|| format!("{} = {}", terms.join(" + "), thousands(count(weights))))
+    (!terms.is_empty())
+        .then(|| format!("{} = {}", terms.join(" + "), thousands(step.count_params())))
 }
 
 impl fmt::Display for Explanation {

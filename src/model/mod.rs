@@ -20,6 +20,7 @@ mod dot;
 mod explanation;
 mod fine_tuning;
 mod input_gradients;
+mod matching;
 mod network;
 mod saving;
 mod slots;
@@ -29,10 +30,10 @@ mod weights_file;
 mod workspace;
 
 pub use explanation::Explanation;
+pub use matching::Matching;
 pub(crate) use network::{Network, Step};
 pub use summary::Summary;
 pub(crate) use training_workspace::TrainingWorkspace;
-pub use weights_file::Matching;
 pub(crate) use workspace::Workspace;
 
 /// How many samples `predict` and `evaluate` take at a time, as in Keras.

@@ -49,6 +49,17 @@ pub(crate) struct Step {
     pub(crate) learns: bool,
 }
 
+impl Step {
+    pub(crate) fn class_name(&self) -> &'static str {
+        self.node.class_name()
+    }
+
+    /// How many numbers its weights have together, frozen ones included.
+    pub(crate) fn count_params(&self) -> usize {
+        self.weights.iter().map(|weight| weight.shape.size()).sum()
+    }
+}
+
 /// Each weight starts on a cache line.
 const WEIGHT_ALIGNMENT: usize = 16;
 
@@ -60,7 +71,7 @@ impl Network {
             }
         }
         if let Some(node) = inputs.iter().find(|node| node.layer().is_some()) {
-            let class = snake_case(node.layer().map_or("", |layer| layer.class_name()));
+            let class = snake_case(node.class_name());
             return Err(Error::graph(format!(
                 "model: the output of `{}` cannot be an input of a model; begin with an Input",
                 node.name().unwrap_or(&class)
@@ -318,8 +329,7 @@ fn names(order: &[Node]) -> Result<Vec<String>> {
         if let Some(name) = node.name() {
             return name.to_string();
         }
-        let class = node.layer().map_or("InputLayer", |layer| layer.class_name());
-        let base = snake_case(class);
+        let base = snake_case(node.class_name());
         let count = counts.entry(base.clone()).or_default();
         loop {
             let name = if *count == 0 { base.clone() } else { format!("{base}_{count}") };

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::Model;
 use super::network::Network;
 use crate::error::{Error, Result};
-use crate::files::Tensors;
+use crate::files::{Tensors, write_tensors};
 use crate::graph::{Input, Node, check_size};
 use crate::kernels::buffer::Buffer;
 use crate::layers::{Config, CustomObjects};
@@ -115,7 +115,8 @@ impl Model {
     /// ```
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
         let graph = self.graph().map_err(|why| Error::layer(format!("save: {why}")))?;
-        self.write(path.as_ref(), HashMap::from([(KEY.to_string(), graph)]), "save")
+        let texts = HashMap::from([(KEY.to_string(), graph)]);
+        write_tensors("save", path.as_ref(), self.tensors(""), texts)
     }
 
     /// Reads a model that [`save`](Model::save) wrote. Keras: `load_model`.

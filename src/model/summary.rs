@@ -119,7 +119,7 @@ fn traversal(network: &Network) -> Vec<usize> {
 fn row(network: &Network, step: &Step) -> [String; 4] {
     let class = step.class_name();
     let dims: String = step.shape.iter().map(|dim| format!(", {dim}")).collect();
-    let params = step.weights.iter().map(|weight| weight.shape.size()).sum();
+    let params = step.count_params();
     let reads = step.inputs.iter().map(|&input| format!("{}[0][0]", network.steps[input].name));
     let reads =
         if step.inputs.is_empty() { "-".into() } else { reads.collect::<Vec<_>>().join(", ") };

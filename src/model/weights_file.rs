@@ -1,31 +1,15 @@
 //! The weights of a model in a file, in the safetensors format.
 
 use std::collections::{HashMap, HashSet};
-use std::fmt;
 use std::io::{Read, Seek};
 use std::path::Path;
 
-use safetensors::tensor::{Dtype, TensorInfo};
+use safetensors::tensor::TensorInfo;
 
 use super::network::Network;
-use super::{Model, Snapshot};
+use super::{Matching, Model, Snapshot};
 use crate::error::{Error, Result};
-use crate::files::{Tensor, Tensors, safetensors, write_whole};
-use crate::shape::Shape;
-
-/// How the weights in a file and those of a model compare, by name, as
-/// [`load_weights_matching`](Model::load_weights_matching) gives it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Matching {
-    /// Those that were loaded.
-    pub loaded: Vec<String>,
-    /// Those of the model that the file lacks.
-    pub missing: Vec<String>,
-    /// Those of the file that the model lacks.
-    pub unexpected: Vec<String>,
-    /// Those of other shapes or kinds of numbers, each with what there is and what was wanted.
-    pub different: Vec<String>,
-}
+use crate::files::{Tensor, Tensors, write_tensors};
 
 impl Model {
     /// Writes all weights, frozen ones included, to a file in the safetensors format, under their
@@ -51,24 +35,7 @@ impl Model {
     /// # Ok::<(), convnet::Error>(())
     /// ```
     pub fn save_weights(&self, path: impl AsRef<Path>) -> Result<()> {
-        self.write(path.as_ref(), HashMap::new(), "save_weights")
-    }
-
-    /// Writes all weights, and texts beside them.
-    pub(super) fn write(
-        &self,
-        path: &Path,
-        texts: HashMap<String, String>,
-        who: &str,
-    ) -> Result<()> {
-        let written =
-            safetensors(self.tensors(""), texts).and_then(|bytes| write_whole(path, &bytes));
-        written.map_err(|error| {
-            Error::file(format!(
-                "{who}: cannot write {}: {error}; give a path that can be written",
-                path.display()
-            ))
-        })
+        write_tensors("save_weights", path.as_ref(), self.tensors(""), HashMap::new())
     }
 
     /// All weights with this before their names.
@@ -183,53 +150,10 @@ impl Network {
         let mut matching = Matching::default();
         let mut own = HashSet::new();
         for (name, spec, _) in self.named_weights() {
-            match file.get(&name) {
-                None => matching.missing.push(name.clone()),
-                Some(info) if info.shape != *spec.shape || info.dtype != Dtype::F32 => {
-                    let found = Shape::from(&*info.shape);
-                    matching.different.push(format!(
-                        "`{name}` ({} of shape {found} in the file, F32 of shape {} here)",
-                        info.dtype, spec.shape
-                    ));
-                }
-                Some(_) => matching.loaded.push(name.clone()),
-            }
+            matching.weight(&name, &spec.shape, file.get(&name).copied());
             own.insert(name);
         }
-        matching.unexpected = file.keys().filter(|name| !own.contains(*name)).cloned().collect();
-        matching.unexpected.sort();
+        matching.left_over(file.keys().filter(|name| !own.contains(*name)).cloned());
         matching
-    }
-}
-
-impl Matching {
-    /// Refuses anything but a perfect match.
-    pub(crate) fn strictly(&self) -> Result<(), String> {
-        if [&self.missing, &self.unexpected, &self.different].iter().all(|list| list.is_empty()) {
-            return Ok(());
-        }
-        let all = Self { loaded: Vec::new(), ..self.clone() };
-        Err(format!("does not fit this model: {all}"))
-    }
-}
-
-/// `loaded: …; missing: …; unexpected: …; different: …`, without the lists that are empty.
-impl fmt::Display for Matching {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let quoted = |names: &[String]| -> Vec<String> {
-            names.iter().map(|name| format!("`{name}`")).collect()
-        };
-        let lists = [
-            ("loaded", quoted(&self.loaded)),
-            ("missing", quoted(&self.missing)),
-            ("unexpected", quoted(&self.unexpected)),
-            ("different", self.different.clone()),
-        ];
-        let lists = lists.into_iter().filter(|(_, names)| !names.is_empty());
-        for (i, (what, names)) in lists.enumerate() {
-            let separator = if i == 0 { "" } else { "; " };
-            write!(f, "{separator}{what}: {}", names.join(", "))?;
-        }
-        Ok(())
     }
 }

@@ -15,7 +15,7 @@ use super::history::History;
 use super::tallies::Tallies;
 use crate::callbacks::{State, Training, backup_file};
 use crate::error::{Error, Result};
-use crate::files::{Tensor, Tensors, safetensors, write_whole};
+use crate::files::{Tensor, Tensors, cannot_write, write_tensors};
 use crate::kernels::buffer::Buffer;
 use crate::optimizers::LearningRate;
 
@@ -185,19 +185,10 @@ impl Backup {
             of_the_trained("gradient", &compiled.accumulated);
         }
         let path = backup_file(folder);
-        let written = serde_json::to_string(&manifest)
-            .map_err(std::io::Error::other)
-            .and_then(|text| safetensors(tensors, HashMap::from([(KEY.to_string(), text)])))
-            .and_then(|bytes| {
-                std::fs::create_dir_all(folder)?;
-                write_whole(&path, &bytes)
-            });
-        written.map_err(|error| {
-            Error::file(format!(
-                "fit: cannot write the backup {}: {error}; give a folder that can be written",
-                path.display()
-            ))
-        })
+        let text = serde_json::to_string(&manifest);
+        let text = text.map_err(|error| cannot_write("fit", &path, &error))?;
+        std::fs::create_dir_all(folder).map_err(|error| cannot_write("fit", &path, &error))?;
+        write_tensors("fit", &path, tensors, HashMap::from([(KEY.to_string(), text)]))
     }
 
     /// Reads what is known of a backup before its weights, and refuses one of another training.

@@ -8,10 +8,9 @@ use crate::exchange::channels_first;
 use crate::kernels::window::Window;
 use crate::layers::{
     Activation, Add, Average, AveragePooling2D, BatchNormalization, Concatenate, Conv2D, Dense,
-    DepthwiseConv2D, Dropout, Flatten, GlobalAveragePooling2D, GlobalMaxPool2D, Interpolation,
-    Layer, LeakyReLU, LocalResponseNormalization, Margins, MaxPool2D, Multiply, RandomErasing,
-    RandomFlip, RandomRotation, RandomTranslation, ReLU, Rescaling, Reshape, Resizing,
-    SeparableConv2D, ZeroPadding2D,
+    DepthwiseConv2D, Flatten, GlobalAveragePooling2D, GlobalMaxPool2D, Interpolation, Layer,
+    LeakyReLU, LocalResponseNormalization, Margins, MaxPool2D, Multiply, ReLU, Rescaling, Reshape,
+    Resizing, SeparableConv2D, ZeroPadding2D,
 };
 
 /// A layer that ONNX has a like of.
@@ -23,6 +22,9 @@ trait Like: Any {
 
 /// Writes the nodes of any layer that is in the table.
 pub(super) fn write(layer: &dyn Layer, to: &mut Writer<'_>) -> Result<Value, String> {
+    // Dropout and what else draws in training.
+    let same = layer.at_inference();
+    let layer = same.as_deref().unwrap_or(layer);
     macro_rules! table {
         ($($class:ty),* $(,)?) => {$(
             if let Some(layer) = (layer as &dyn Any).downcast_ref::<$class>() {
@@ -40,7 +42,6 @@ pub(super) fn write(layer: &dyn Layer, to: &mut Writer<'_>) -> Result<Value, Str
         Conv2D,
         Dense,
         DepthwiseConv2D,
-        Dropout,
         Flatten,
         GlobalAveragePooling2D,
         GlobalMaxPool2D,
@@ -48,10 +49,6 @@ pub(super) fn write(layer: &dyn Layer, to: &mut Writer<'_>) -> Result<Value, Str
         LocalResponseNormalization,
         MaxPool2D,
         Multiply,
-        RandomErasing,
-        RandomFlip,
-        RandomRotation,
-        RandomTranslation,
         ReLU,
         Rescaling,
         Reshape,
@@ -62,18 +59,6 @@ pub(super) fn write(layer: &dyn Layer, to: &mut Writer<'_>) -> Result<Value, Str
     Err("has no like in ONNX that is known here; leave it out of the model that is exported"
         .to_string())
 }
-
-/// What does nothing in inference is left out.
-macro_rules! nothing {
-    ($($class:ty),*) => {$(
-        impl Like for $class {
-            fn write(&self, to: &mut Writer<'_>) -> Result<Value, String> {
-                Ok(to.single())
-            }
-        }
-    )*};
-}
-nothing!(Dropout, RandomErasing, RandomFlip, RandomRotation, RandomTranslation);
 
 impl Like for Activation {
     fn write(&self, to: &mut Writer<'_>) -> Result<Value, String> {
@@ -438,21 +423,8 @@ fn pair(name: &str, [down, right]: [usize; 2]) -> Result<AttributeProto, String>
 /// Size, strides and padding; the latter written out, since ONNX has no word that is always the same
 /// as Keras' `same`.
 fn window_attributes(window: &Window) -> Result<Vec<AttributeProto>, String> {
-    let mut pads = Vec::with_capacity(4);
-    pads.extend(window.before);
-    for axis in 0..2 {
-        let [n, k, s, d, before, output] = [
-            window.input,
-            window.kernel,
-            window.strides,
-            window.dilation,
-            window.before,
-            window.output,
-        ]
-        .map(|of| of[axis]);
-        let end = (output - 1).saturating_mul(s).saturating_add((k - 1).saturating_mul(d) + 1);
-        pads.push(end.saturating_sub(before + n));
-    }
+    let [top, left] = window.before;
+    let pads = [top, left, window.behind(0), window.behind(1)];
     let pads = pads.into_iter().map(whole).collect::<Result<_, _>>()?;
     Ok(vec![
         pair("kernel_shape", window.kernel)?,

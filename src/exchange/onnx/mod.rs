@@ -52,7 +52,6 @@ impl Model {
     /// # Ok::<(), convnet::Error>(())
     /// ```
     pub fn export_onnx(&self, path: impl AsRef<Path>) -> Result<()> {
-        let path = path.as_ref();
         let graph = Graph::of(self)
             .map_err(|why| Error::new(ErrorKind::Graph, format!("export_onnx: {why}")))?;
         let model = ModelProto {
@@ -68,11 +67,6 @@ impl Model {
                 model.encoded_len()
             )));
         }
-        write_whole(path, &model.encode_to_vec()).map_err(|error| {
-            Error::file(format!(
-                "export_onnx: cannot write {}: {error}; give a path that can be written",
-                path.display()
-            ))
-        })
+        write_whole("export_onnx", path.as_ref(), &model.encode_to_vec())
     }
 }

@@ -136,7 +136,7 @@ fn layouts(step: &Step, order: Order) -> Result<Vec<(&'static str, Layout)>, Str
         return Err(format!(
             "`{}` is of class {}, whose weights have no like in PyTorch that is known here",
             step.name,
-            step.layer.as_ref().map_or("InputLayer", |layer| layer.class_name())
+            step.class_name()
         ));
     })
 }

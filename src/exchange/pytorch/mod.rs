@@ -1,22 +1,18 @@
 //! Weights to and from PyTorch, as safetensors files of a `state_dict`.
 
 use std::collections::{HashMap, HashSet};
+use std::fs::File;
 use std::path::Path;
 
-use ndarray::{ArrayD, IxDyn};
-use safetensors::tensor::{Dtype, SafeTensors, TensorView, serialize};
+use ndarray::ArrayD;
 
 use self::layers::{Tensor, tensors};
-use super::differences::Differences;
 use crate::error::{Error, ErrorKind, Result};
-use crate::files::write_whole;
-use crate::model::Model;
+use crate::files::{self, Tensors, write_tensors};
+use crate::model::{Matching, Model};
 
 mod layers;
 mod order;
-
-/// The most bytes that stand in a file beside the numbers: the format allows so many for the header.
-const LARGEST_HEADER: u64 = 100_000_000;
 
 /// How many batches batch normalisation has seen, which PyTorch counts and nobody needs.
 const COUNTED_BATCHES: &str = ".num_batches_tracked";
@@ -69,20 +65,8 @@ impl Model {
         let path = path.as_ref();
         let refuse = |why: String| Error::file(format!("load_pytorch: {} {why}", path.display()));
         let tensors = self.pytorch_tensors("load_pytorch", modules)?;
-        let most = LARGEST_HEADER + 4 * self.count_params() as u64;
-        let bytes = std::fs::metadata(path).and_then(|metadata| match metadata.len() {
-            size if size > most => Ok(Err(size)),
-            _ => std::fs::read(path).map(Ok),
-        });
-        let bytes = bytes
-            .map_err(|error| refuse(format!("cannot be read: {error}; give a file of weights")))?
-            .map_err(|size| {
-                refuse(format!("has {size} bytes, more than the weights of this model can take"))
-            })?;
-        let file = SafeTensors::deserialize(&bytes).map_err(|error| {
-            refuse(format!("is no whole safetensors file: {error}; save the weights anew"))
-        })?;
-        let weights = loaded(&tensors, &file).map_err(refuse)?;
+        let loaded = Tensors::open(path).and_then(|mut file| loaded(&tensors, &mut file));
+        let weights = loaded.map_err(refuse)?;
         for (name, weight) in weights {
             self.set_weight(&name, &weight)?;
         }
@@ -112,28 +96,14 @@ impl Model {
     /// # Ok::<(), convnet::Error>(())
     /// ```
     pub fn save_pytorch(&self, path: impl AsRef<Path>, modules: &[(&str, &str)]) -> Result<()> {
-        let path = path.as_ref();
         let weights: HashMap<_, _> = self.weights().into_iter().collect();
-        let mut arrays = Vec::new();
-        for tensor in self.pytorch_tensors("save_pytorch", modules)? {
-            let array = tensor.there(weights[&tensor.weight].view());
-            let bytes: Vec<u8> = array.iter().flat_map(|float| float.to_le_bytes()).collect();
-            arrays.push((tensor.name, tensor.shape, bytes));
-        }
-        let views = arrays.iter().map(|(name, shape, bytes)| {
-            Ok((name, TensorView::new(Dtype::F32, shape.clone(), bytes)?))
+        let tensors = self.pytorch_tensors("save_pytorch", modules)?.into_iter();
+        let tensors = tensors.map(|tensor| {
+            let there = tensor.there(weights[&tensor.weight].view());
+            let floats: Vec<f32> = there.iter().copied().collect();
+            (tensor.name, files::Tensor::new(&tensor.shape, floats))
         });
-        let written = views
-            .collect::<Result<Vec<_>, safetensors::SafeTensorError>>()
-            .and_then(|views| serialize(views, None))
-            .map_err(|error| std::io::Error::other(error.to_string()))
-            .and_then(|bytes| write_whole(path, &bytes));
-        written.map_err(|error| {
-            Error::file(format!(
-                "save_pytorch: cannot write {}: {error}; give a path that can be written",
-                path.display()
-            ))
-        })
+        write_tensors("save_pytorch", path.as_ref(), tensors, HashMap::new())
     }
 
     /// What the model has in a `state_dict`.
@@ -164,35 +134,21 @@ impl Model {
 /// The weights of a file as they are here.
 fn loaded(
     tensors: &[Tensor],
-    file: &SafeTensors<'_>,
+    file: &mut Tensors<File>,
 ) -> Result<Vec<(String, ArrayD<f32>)>, String> {
-    let mut differences = Differences::default();
-    let mut weights = Vec::new();
+    let mut matching = Matching::default();
+    let infos = file.infos();
     for tensor in tensors {
-        let found = match file.tensor(&tensor.name) {
-            Ok(found) => found,
-            Err(_) => {
-                differences.missing.push(format!("`{}`", tensor.name));
-                continue;
-            }
-        };
-        if found.dtype() != Dtype::F32 || found.shape() != tensor.shape {
-            let dtype = found.dtype().to_string();
-            differences.differs(&tensor.name, &dtype, found.shape(), &tensor.shape);
-            continue;
-        }
-        let (floats, _) = found.data().as_chunks::<4>();
-        let floats = floats.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
-        let array = ArrayD::from_shape_vec(IxDyn(&tensor.shape), floats);
-        let array = array.map_err(|error| format!("is damaged: {error}; save the weights anew"))?;
-        weights.push((tensor.weight.clone(), tensor.here(array)));
+        matching.weight(&tensor.name, &tensor.shape, infos.get(&tensor.name).copied());
     }
     let own: HashSet<&str> = tensors.iter().map(|tensor| &*tensor.name).collect();
-    let unexpected = file.names().into_iter();
-    let unexpected =
-        unexpected.filter(|name| !own.contains(name) && !name.ends_with(COUNTED_BATCHES));
-    differences.unexpected = unexpected.map(|name| format!("`{name}`")).collect();
-    differences.unexpected.sort();
-    differences.judged()?;
-    Ok(weights)
+    let others = infos.into_keys().filter(|name| !own.contains(&**name));
+    matching.left_over(others.filter(|name| !name.ends_with(COUNTED_BATCHES)));
+    matching.strictly()?;
+    let weights = tensors.iter().map(|tensor| {
+        let mut array = ArrayD::zeros(&*tensor.shape);
+        file.read(&tensor.name, array.as_slice_mut().expect("a new array is in standard order"))?;
+        Ok((tensor.weight.clone(), tensor.here(array)))
+    });
+    weights.collect()
 }
