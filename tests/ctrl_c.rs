@@ -4,7 +4,6 @@
 #![cfg(unix)]
 
 use std::env;
-use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
@@ -31,7 +30,7 @@ struct Options {
     stuck: bool,
 }
 
-/// Samples that take their time: a millisecond each, or forever.
+/// Samples that take their time: two milliseconds each, or forever.
 struct Slow {
     images: Array4<f32>,
     stuck: bool,
@@ -45,7 +44,7 @@ impl Samples for Slow {
         self.images.shape()[1..].into()
     }
     fn load(&self, index: usize, _: Option<u64>, image: &mut [f32]) -> convnet::Result<()> {
-        let pause = if self.stuck { Duration::MAX } else { Duration::from_micros(300) };
+        let pause = if self.stuck { Duration::MAX } else { Duration::from_millis(2) };
         std::thread::sleep(pause);
         let images = self.images.as_slice().unwrap();
         image.copy_from_slice(&images[index * image.len()..][..image.len()]);
@@ -145,11 +144,6 @@ fn the_second_ends_at_once() {
     let mut out = BufReader::new(child.stdout.take().unwrap());
     let mut errors = BufReader::new(child.stderr.take().unwrap());
     wait_for(&mut out, "Total params");
-    // The handler is set a moment later.
-    while child.try_wait().unwrap().is_none() && !folder.path().join("seen").exists() {
-        std::thread::sleep(Duration::from_millis(300));
-        fs::write(folder.path().join("seen"), "").unwrap();
-    }
     interrupt(&child);
     wait_for(&mut errors, "Ending after this batch");
     assert!(child.try_wait().unwrap().is_none(), "the batch has not ended");

@@ -92,13 +92,13 @@ impl Training {
             CategoricalCrossentropy,
             [Accuracy],
         );
+        let interruption = interruption()?;
         println!("{}", model.summary());
 
         let mut stopping = EarlyStopping::new(Monitor::ValLoss)
             .patience(self.patience)
             .restore_best_weights(true)
             .verbose(true);
-        let interruption = interruption()?;
         // It is kept until the model is saved, too.
         let backup = BackupAndRestore::new(&self.backup)
             .delete_checkpoint(false)
