@@ -2,9 +2,10 @@
 //! channel by how much negative values are scaled. `cargo run --release --example own_layer`.
 
 use convnet::Shape;
-use convnet::layers::{Backward, Infer, WeightSpec};
+use convnet::layers::{Backward, Config, Infer, WeightSpec, config_of};
 use convnet::prelude::*;
 use ndarray::{Array1, Array2};
+use serde::{Deserialize, Serialize};
 
 /// `y = x` where `x > 0`, else `alpha · x`, with one `alpha` for each channel.
 ///
@@ -13,12 +14,17 @@ use ndarray::{Array1, Array2};
 /// | input  | `(n, …, c)`    |           |
 /// | alpha  | `(c)`          | 0.25      |
 /// | output | `(n, …, c)`    |           |
-#[derive(Debug)]
-struct PRelu;
+#[derive(Debug, Serialize, Deserialize)]
+struct PRelu {}
 
 impl Layer for PRelu {
     fn class_name(&self) -> &'static str {
         "PReLU"
+    }
+
+    /// For `save`; a layer that is never saved needs neither this nor serde.
+    fn config(&self) -> Result<Config, String> {
+        config_of(self)
     }
 
     fn output_shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
@@ -72,9 +78,9 @@ fn main() -> convnet::Result<()> {
     let point = Input::new(2);
     let class = point
         .apply(Dense::new(16))?
-        .apply(PRelu)?
+        .apply(PRelu {})?
         .apply(Dense::new(16))?
-        .apply(PRelu.name("second_prelu"))?
+        .apply(PRelu {}.name("second_prelu"))?
         .apply(Dense::new(2).activation(Softmax))?;
     let mut model = Model::new(&point, &class)?.compile(
         Adam::new(0.01),
@@ -90,5 +96,11 @@ fn main() -> convnet::Result<()> {
     for (name, alpha) in model.weights().iter().filter(|(name, _)| name.ends_with("alpha")) {
         println!("{name}: {alpha:.2}");
     }
+
+    let path = std::env::temp_dir().join("own_layer.safetensors");
+    model.save(&path)?;
+    let loaded = Model::load_with(&path, &CustomObjects::new().layer::<PRelu>("PReLU"))?;
+    assert_eq!(loaded.predict(&x)?, model.predict(&x)?);
+    println!("Saved to {} and loaded again", path.display());
     Ok(())
 }

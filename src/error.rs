@@ -16,6 +16,8 @@ pub enum ErrorKind {
     Training,
     /// The loss became NaN or infinite.
     Diverged,
+    /// A callback has interrupted the training, for it to be resumed.
+    Interrupted,
     /// A file or a download is missing, unreadable, truncated or foreign.
     File,
 }

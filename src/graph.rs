@@ -60,6 +60,23 @@ impl Node {
         Self(Arc::new(NodeInner { layer: None, name, trainable: true, inputs, shape }))
     }
 
+    /// The output of a layer applied to these nodes; or why it cannot be, as a sentence.
+    pub(crate) fn applied(spec: LayerSpec, inputs: Vec<Node>) -> Result<Self, String> {
+        let LayerSpec { layer, name, trainable } = spec;
+        let shapes: Vec<Shape> = inputs.iter().map(|node| node.shape().clone()).collect();
+        let shape = checked_shape(&*layer, &shapes).map_err(|reason| {
+            let who = name.clone().unwrap_or_else(|| snake_case(layer.class_name()));
+            let shapes: Vec<String> = shapes.iter().map(Shape::to_string).collect();
+            let what = match shapes.as_slice() {
+                [] => "no input at all".to_string(),
+                [shape] => format!("an input of shape {shape}"),
+                shapes => format!("inputs of shapes {}", shapes.join(", ")),
+            };
+            format!("{who}: cannot take {what}: {reason}")
+        })?;
+        Ok(Self(Arc::new(NodeInner { layer: Some(layer), name, trainable, inputs, shape })))
+    }
+
     /// The shape of one sample.
     pub fn shape(&self) -> &Shape {
         &self.0.shape
@@ -84,11 +101,6 @@ impl Node {
 
     pub(crate) fn inputs(&self) -> &[Node] {
         &self.0.inputs
-    }
-
-    /// The same node of the graph, not one that looks the same.
-    pub(crate) fn is(&self, other: &Node) -> bool {
-        Arc::ptr_eq(&self.0, &other.0)
     }
 
     /// What tells this node from all others.
@@ -142,21 +154,9 @@ pub trait Nodes {
     /// layer, the shapes, what to do, and the file and line of this call.
     #[track_caller]
     fn apply(&self, layer: impl Into<LayerSpec>) -> Result<Node> {
-        let LayerSpec { layer, name, trainable } = layer.into();
         let location = Location::caller();
-        let inputs = self.nodes();
-        let shapes: Vec<Shape> = inputs.iter().map(|node| node.shape().clone()).collect();
-        let shape = checked_shape(&*layer, &shapes).map_err(|reason| {
-            let who = name.clone().unwrap_or_else(|| snake_case(layer.class_name()));
-            let shapes: Vec<String> = shapes.iter().map(Shape::to_string).collect();
-            let what = match shapes.as_slice() {
-                [] => "no input at all".to_string(),
-                [shape] => format!("an input of shape {shape}"),
-                shapes => format!("inputs of shapes {}", shapes.join(", ")),
-            };
-            Error::layer(format!("{who}: cannot take {what}: {reason} ({location})"))
-        })?;
-        Ok(Node(Arc::new(NodeInner { layer: Some(layer), name, trainable, inputs, shape })))
+        Node::applied(layer.into(), self.nodes())
+            .map_err(|why| Error::layer(format!("{why} ({location})")))
     }
 }
 
@@ -180,7 +180,14 @@ fn checked_shape(layer: &dyn Layer, inputs: &[Shape]) -> Result<Shape, String> {
 /// error, and products of sizes might not fit a machine word.
 const MOST_FLOATS: usize = 1 << 34;
 
-fn check_size(what: &str, shape: &Shape) -> Result<(), String> {
+/// The most axes of a sample or a weight, as many as NumPy has had.
+const MOST_AXES: usize = 32;
+
+pub(crate) fn check_size(what: &str, shape: &Shape) -> Result<(), String> {
+    let axes = shape.len();
+    if axes > MOST_AXES {
+        return Err(format!("{what} would have {axes} axes; at most {MOST_AXES} make sense"));
+    }
     match shape.size() {
         0 => Err(format!("{what} of shape {shape} would be empty; every size is at least 1")),
         size if size > MOST_FLOATS => Err(format!(

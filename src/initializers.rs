@@ -18,6 +18,7 @@ use crate::shape::Shape;
 /// assert!(Input::new([28, 28, 1]).apply(layer).is_ok());
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Initializer {

@@ -6,6 +6,7 @@ pub mod callbacks;
 pub mod datasets;
 mod error;
 mod exchange;
+mod files;
 mod graph;
 mod initializers;
 mod kernels;
@@ -33,7 +34,7 @@ pub use initializers::Initializer;
 #[doc(hidden)]
 pub use kernels::bench;
 pub use labels::{IntoLabels, Labels, Weighted};
-pub use model::{Explanation, Model, Snapshot, Summary};
+pub use model::{Explanation, Matching, Model, Snapshot, Summary};
 pub use regularizers::Regularizer;
 pub use samples::{Column, IntoSamples, Samples};
 pub use shape::Shape;

@@ -3,8 +3,8 @@
 #[cfg(feature = "tensorboard")]
 pub use crate::callbacks::TensorBoard;
 pub use crate::callbacks::{
-    CSVLogger, Callback, EarlyStopping, LearningRateScheduler, Mode, ModelCheckpoint, Monitor,
-    ReduceLROnPlateau, TerminateOnNaN,
+    BackupAndRestore, CSVLogger, Callback, EarlyStopping, LearningRateScheduler, Mode,
+    ModelCheckpoint, Monitor, ReduceLROnPlateau, TerminateOnNaN,
 };
 pub use crate::datasets;
 pub use crate::graph::{Input, Node, Nodes};
@@ -15,10 +15,11 @@ pub use crate::layers::Activation::{
 };
 pub use crate::layers::Padding::{Same, Valid};
 pub use crate::layers::{
-    Activation, Add, Average, AveragePooling2D, BatchNormalization, Concatenate, Conv2D, Dense,
-    DepthwiseConv2D, Dropout, Flatten, GlobalAveragePooling2D, GlobalMaxPool2D, Layer, LeakyReLU,
-    LocalResponseNormalization, MaxPool2D, Multiply, RandomErasing, RandomFlip, RandomRotation,
-    RandomTranslation, ReLU, Rescaling, Reshape, Resizing, SeparableConv2D, ZeroPadding2D,
+    Activation, Add, Average, AveragePooling2D, BatchNormalization, Concatenate, Conv2D,
+    CustomObjects, Dense, DepthwiseConv2D, Dropout, Flatten, GlobalAveragePooling2D,
+    GlobalMaxPool2D, Layer, LeakyReLU, LocalResponseNormalization, MaxPool2D, Multiply,
+    RandomErasing, RandomFlip, RandomRotation, RandomTranslation, ReLU, Rescaling, Reshape,
+    Resizing, SeparableConv2D, ZeroPadding2D,
 };
 pub use crate::losses::{
     BinaryCrossentropy, CategoricalCrossentropy, MeanSquaredError, SparseCategoricalCrossentropy,

@@ -265,3 +265,34 @@ fn images_are_loaded_when_they_are_needed() {
     let text = of(&model, Report::new(folder.path()).samples(&resized, &labels), folder.path());
     assert!(text.contains("Sample 2: 2"));
 }
+
+#[test]
+fn a_training_that_is_resumed_has_all_its_epochs_on_the_page() {
+    let folders = [(); 3].map(|()| tempfile::tempdir().unwrap());
+    let [backups, resumed, through] = folders.each_ref().map(|folder| folder.path());
+    let (x, y) = (numbers((12, 5)), Array1::from_shape_fn(12, |n| n % 2));
+    let trained = |epochs: usize, folder: &Path, backup: Option<BackupAndRestore>| {
+        let input = Input::new(5);
+        let class = input.apply(Dense::new(2).activation(Softmax)).unwrap();
+        let model = Model::new(&input, &class).unwrap();
+        let mut model = model.compile(Adam::new(0.1), SparseCategoricalCrossentropy, [Accuracy]);
+        let mut report = Report::new(folder);
+        let mut fit = silent().epochs(epochs).callback(&mut report);
+        if let Some(backup) = backup {
+            fit = fit.callback(backup);
+        }
+        model.fit(&x, &y, fit).unwrap();
+        report.write(&model).unwrap();
+        page(folder)
+    };
+    let backup = BackupAndRestore::new(backups);
+    trained(2, resumed, Some(backup.clone().delete_checkpoint(false)));
+    let resumed = trained(4, resumed, Some(backup));
+    let through = trained(4, through, None);
+    assert!(resumed.contains("Trained for 4 epochs"), "{resumed}");
+    let curves = |page: &str| {
+        let from = page.find("<section id=\"curves\">").unwrap();
+        page[from..page.find("<section id=\"pace\">").unwrap()].to_string()
+    };
+    assert_eq!(curves(&resumed), curves(&through));
+}

@@ -95,7 +95,7 @@ fn files_that_are_damaged() {
         fs::write(&path, &whole[..length]).unwrap();
         let error = model.load_weights(&path).unwrap_err().to_string();
         assert!(error.contains(prefix), "{length} bytes: {error}");
-        assert!(error.ends_with("; save the weights anew"), "{error}");
+        assert!(error.ends_with("; save it anew"), "{error}");
     }
     let longer = [&whole[..], b"more"].concat();
     fs::write(&path, longer).unwrap();
@@ -121,16 +121,61 @@ fn files_that_are_not_there_or_far_too_large() {
     let folder = tempfile::tempdir().unwrap();
     let error = network(3).load_weights(folder.path().join("none")).unwrap_err();
     assert!(error.to_string().contains("none cannot be read: "), "{error}");
-    let error = network(3).load_weights(folder.path()).unwrap_err();
-    assert!(error.to_string().contains(" cannot be read: "), "{error}");
-    // It takes no room on the disk.
-    let path = folder.path().join("sparse");
-    fs::File::create(&path).unwrap().set_len(1 << 40).unwrap();
+    refused(&mut network(3), folder.path(), "is a folder; give a safetensors file");
+    // They take no room on the disk.
+    let (_folder, path) = saved(&network(3));
+    let whole = fs::metadata(&path).unwrap().len();
+    let begin = whole - 4 * network(3).count_params() as u64;
+    fs::OpenOptions::new().append(true).open(&path).unwrap().set_len(1 << 40).unwrap();
     refused(
         &mut network(3),
         &path,
-        "has 1099511627776 bytes, more than the weights of this model can take",
+        &format!(
+            "is no whole safetensors file: it has 1099511627776 bytes, {begin} of them before \
+             tensors that would take {}; save it anew",
+            whole - begin
+        ),
     );
+    fs::File::create(&path).unwrap().set_len(1 << 40).unwrap();
+    let error = network(3).load_weights(&path).unwrap_err().to_string();
+    assert!(error.contains("is no whole safetensors file: "), "{error}");
+}
+
+#[test]
+fn what_matches_is_loaded() {
+    let (_folder, path) = saved(&network(3).seed(9));
+    let (theirs, mut model) = (network(3).seed(9), network(4));
+    let matching = model.load_weights_matching(&path).unwrap();
+    let weight = |model: &Model, name: &str| {
+        let weights = model.weights();
+        let (_, weight) = weights.iter().find(|(known, _)| known == name).unwrap();
+        weight.to_owned()
+    };
+    assert_eq!(matching.loaded.len(), 6);
+    for name in &matching.loaded {
+        assert_eq!(weight(&model, name), weight(&theirs, name));
+    }
+    assert_eq!(weight(&model, "dense/kernel"), weight(&network(4), "dense/kernel"));
+    assert_eq!(matching.missing, [""; 0]);
+    assert_eq!(matching.unexpected, [""; 0]);
+    assert_eq!(
+        matching.different,
+        [
+            "`dense/kernel` (F32 of shape (32, 3) in the file, F32 of shape (32, 4) here)",
+            "`dense/bias` (F32 of shape (3) in the file, F32 of shape (4) here)"
+        ]
+    );
+    assert!(matching.to_string().starts_with("loaded: `conv2d/kernel`, `conv2d/bias`, "));
+
+    let x = Input::new(4);
+    let mut other = Model::new(&x, x.apply(Dense::new(1).name("head")).unwrap()).unwrap();
+    let error = other.load_weights_matching(&path).unwrap_err().to_string();
+    let begin = format!(
+        "load_weights_matching: {} has nothing for this model: missing: `head/kernel`, \
+         `head/bias`; unexpected: ",
+        path.display()
+    );
+    assert!(error.starts_with(&begin), "{error}");
 }
 
 #[test]

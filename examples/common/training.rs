@@ -2,12 +2,15 @@
 
 use std::error::Error;
 use std::path::PathBuf;
+use std::process::exit;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use clap::Args;
-use convnet::IntoSamples;
 use convnet::prelude::*;
 use convnet::report::Report;
+use convnet::{ErrorKind, IntoSamples};
 use serde_json::{Value, json};
 
 /// The options of a training by the article's recipe.
@@ -43,6 +46,31 @@ pub(crate) struct Training {
     /// Write the result to this file
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+    /// Save the trained model to this file
+    #[arg(long, value_name = "FILE")]
+    save: Option<PathBuf>,
+    /// Keep a backup in this folder while training, written after every epoch and at Ctrl-C
+    #[arg(long, value_name = "DIR", default_value = "training-backup")]
+    backup: PathBuf,
+    /// Go on from the backup, with the options it was begun with
+    #[arg(long)]
+    resume: bool,
+}
+
+/// The status of a program that Ctrl-C has ended.
+const INTERRUPTED: i32 = 130;
+
+/// A flag that the first Ctrl-C sets; the second ends the program.
+fn interruption() -> Result<Arc<AtomicBool>, ctrlc::Error> {
+    let flag = Arc::new(AtomicBool::new(false));
+    let set = flag.clone();
+    ctrlc::set_handler(move || {
+        if set.swap(true, Ordering::SeqCst) {
+            exit(INTERRUPTED);
+        }
+        eprintln!("\nEnding after this batch; Ctrl-C again ends at once.");
+    })?;
+    Ok(flag)
 }
 
 impl Training {
@@ -75,12 +103,17 @@ impl Training {
             CategoricalCrossentropy,
             [Accuracy],
         );
+        let interruption = interruption()?;
         println!("{}", model.summary());
 
         let mut stopping = EarlyStopping::new(Monitor::ValLoss)
             .patience(self.patience)
             .restore_best_weights(true)
             .verbose(true);
+        // It is kept until the model is saved, too.
+        let backup = BackupAndRestore::new(&self.backup)
+            .delete_checkpoint(false)
+            .interrupt(interruption.clone());
         let mut fit = Fit::new()
             .epochs(self.epochs)
             .batch_size(self.batch_size)
@@ -93,13 +126,32 @@ impl Training {
         if let Some(page) = &mut page {
             fit = fit.callback(page);
         }
+        if self.resume {
+            fit = fit.resume_from(&self.backup);
+        } else {
+            backup.discard()?;
+        }
         let start = Instant::now();
-        let history = model.fit(images, labels, fit)?;
+        let history = match model.fit(images, labels, fit.callback(backup.clone())) {
+            Err(error) if error.kind() == ErrorKind::Interrupted => {
+                eprintln!("{error}\nThe same command with --resume goes on from here.");
+                exit(INTERRUPTED);
+            }
+            history => history?,
+        };
         let seconds = start.elapsed().as_secs_f64();
+        // From now on Ctrl-C ends at once.
+        interruption.store(true, Ordering::SeqCst);
+        if let Some(path) = &self.save {
+            model.save(path)?;
+            println!("Saved the model to {}", path.display());
+        }
         if let Some(page) = &mut page {
             page.early_stopping(&stopping);
             page.write(&model)?;
+            println!("Wrote {}", page.path().display());
         }
+        backup.discard()?;
         let epochs = history.epoch.len();
         let trained = n as f64 * (1.0 - self.validation_split) * epochs as f64;
         let result = json!({

@@ -2,13 +2,15 @@ use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, Write};
 use std::path::{Path, PathBuf};
 
-use super::{Callback, Logs, Training};
+use super::state::lacks;
+use super::{Callback, Logs, State, Training};
 use crate::error::{Error, Result};
 
 /// Writes a line of numbers to a file after every epoch. Keras: `CSVLogger`.
 ///
 /// The columns are `epoch`, counted from 0, and the numbers of the first epoch in the order of their
-/// names; a later epoch without one of them has `NA` there.
+/// names; a later epoch without one of them has `NA` there. A training that goes on from a backup goes
+/// on in the file where it was when the backup was made.
 ///
 /// # Errors
 /// `fit` ends with an error if the file cannot be written, or if lines would be appended to a file
@@ -38,6 +40,8 @@ pub struct CSVLogger {
     separator: char,
     append: bool,
     file: Option<File>,
+    /// How many bytes it has.
+    length: u64,
     /// The columns, once the first epoch has said what they are.
     columns: Vec<String>,
 }
@@ -46,7 +50,7 @@ impl CSVLogger {
     /// Writes to this file, over one that is there.
     pub fn new(path: impl AsRef<Path>) -> Self {
         let path = path.as_ref().to_path_buf();
-        Self { path, separator: ',', append: false, file: None, columns: Vec::new() }
+        Self { path, separator: ',', append: false, file: None, length: 0, columns: Vec::new() }
     }
 
     /// What stands between two columns; a comma.
@@ -107,15 +111,16 @@ impl CSVLogger {
 }
 
 impl Callback for CSVLogger {
-    fn on_train_begin(&mut self, _training: &mut Training<'_>) -> Result<()> {
+    fn on_train_begin(&mut self, training: &mut Training<'_>) -> Result<()> {
         let mut options = OpenOptions::new();
         options.read(true).create(true);
         // What is appended goes to the end wherever was read before.
-        let options = match self.append {
+        let options = match self.append || training.is_resumed() {
             true => options.append(true),
             false => options.write(true).truncate(true),
         };
         let file = options.open(&self.path).map_err(|error| self.cannot_write(&error))?;
+        self.length = file.metadata().map_err(|error| self.cannot_write(&error))?.len();
         self.file = Some(file);
         self.columns.clear();
         Ok(())
@@ -136,11 +141,36 @@ impl Callback for CSVLogger {
             Some(file) => file.write_all(lines.as_bytes()),
             None => Ok(()),
         };
+        self.length += lines.len() as u64;
         written.map_err(|error| self.cannot_write(&error))
     }
 
     fn on_train_end(&mut self, _training: &mut Training<'_>) -> Result<()> {
         self.file = None;
+        Ok(())
+    }
+
+    fn state(&self) -> State {
+        let columns = serde_json::to_string(&self.columns).ok();
+        State::new().number("length", self.length as f64).text("columns", columns)
+    }
+
+    fn set_state(&mut self, state: &State, _training: &Training<'_>) -> Result<(), String> {
+        let length = state.get_count("length").ok_or_else(|| lacks("length"))? as u64;
+        let columns = state.get_text("columns").ok_or_else(|| lacks("columns"))?;
+        self.columns = serde_json::from_str(columns).map_err(|error| error.to_string())?;
+        let path = self.path.display();
+        if self.length < length {
+            return Err(format!(
+                "{path} has {} bytes and had {length} when the backup was made; put it back",
+                self.length
+            ));
+        }
+        if let Some(file) = &self.file {
+            let cut = file.set_len(length);
+            cut.map_err(|error| format!("{path} cannot be written: {error}"))?;
+        }
+        self.length = length;
         Ok(())
     }
 }

@@ -1,5 +1,6 @@
 use super::monitor::Watch;
-use super::{Callback, Logs, Mode, Monitor, Training, say};
+use super::state::lacks;
+use super::{Callback, Logs, Mode, Monitor, State, Training, say};
 use crate::error::Result;
 use crate::model::Snapshot;
 
@@ -207,6 +208,24 @@ impl Callback for EarlyStopping {
                 say(&format!("Restoring model weights from the end of the best epoch: {epoch}."));
             }
         }
+        Ok(())
+    }
+
+    fn state(&self) -> State {
+        State::new()
+            .count("wait", self.wait)
+            .count("stopped_epoch", self.stopped_epoch)
+            .number("best", self.best)
+            .count("best_epoch", self.best_epoch)
+            .weights("best_weights", self.best_weights.as_ref())
+    }
+
+    fn set_state(&mut self, state: &State, _training: &Training<'_>) -> Result<(), String> {
+        self.wait = state.get_count("wait").ok_or_else(|| lacks("wait"))?;
+        self.stopped_epoch = state.get_count("stopped_epoch");
+        self.best = state.get_number("best");
+        self.best_epoch = state.get_count("best_epoch");
+        self.best_weights = state.get_weights("best_weights").cloned();
         Ok(())
     }
 }

@@ -41,26 +41,59 @@ struct Value {
 #[derive(Debug)]
 pub(super) struct EventFile {
     file: File,
+    name: String,
+    length: u64,
 }
+
+/// What is in the name of every file of events; whatever has it is read.
+const MARK: &str = "tfevents";
 
 impl EventFile {
     /// A new file in this folder, which is made if it is not there.
     pub(super) fn new(folder: &Path) -> io::Result<Self> {
         static FILES: AtomicU64 = AtomicU64::new(0);
         std::fs::create_dir_all(folder)?;
-        // Whatever has this in its name is read; the time, the process and a count make it another
-        // one each time.
+        // The time, the process and a count make it another one each time.
         let name = format!(
-            "events.out.tfevents.{:010}.{}.{}.v2",
+            "events.out.{MARK}.{:010}.{}.{}.v2",
             now() as u64,
             std::process::id(),
             FILES.fetch_add(1, Ordering::Relaxed)
         );
-        let file = OpenOptions::new().write(true).create_new(true).open(folder.join(name))?;
-        let mut events = Self { file };
+        let file = OpenOptions::new().write(true).create_new(true).open(folder.join(&name))?;
+        let mut events = Self { file, name, length: 0 };
         let file_version = Some("brain.Event:2".to_string());
         events.write(&Event { wall_time: now(), step: 0, file_version, summary: None })?;
         Ok(events)
+    }
+
+    /// The file of this name in the folder, as it was when it had so many bytes. The name comes from a
+    /// backup, so it has to be one of a file of events.
+    pub(super) fn resume(folder: &Path, name: &str, length: u64) -> Result<Self, String> {
+        if name.contains(['/', '\\']) || !name.contains(MARK) {
+            return Err(format!("`{name}` is no name of a file of events"));
+        }
+        let path = folder.join(name);
+        let wrong = |why: String| format!("{} {why}; put it back", path.display());
+        let file = OpenOptions::new().append(true).open(&path);
+        let file = file.map_err(|error| wrong(format!("cannot be opened: {error}")))?;
+        let found = file.metadata().map_or(0, |metadata| metadata.len());
+        if found < length {
+            return Err(wrong(format!(
+                "has {found} bytes and had {length} when the backup was made"
+            )));
+        }
+        file.set_len(length).map_err(|error| wrong(format!("cannot be written: {error}")))?;
+        Ok(Self { file, name: name.to_string(), length })
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// How many bytes it has.
+    pub(super) fn length(&self) -> u64 {
+        self.length
     }
 
     /// Adds numbers, each under its tag, at this step.
@@ -80,7 +113,9 @@ impl EventFile {
         let event = event.encode_to_vec();
         let length = (event.len() as u64).to_le_bytes();
         let sums = [&length[..], &event].map(|bytes| checksum(bytes).to_le_bytes());
-        self.file.write_all(&[&length[..], &sums[0], &event, &sums[1]].concat())
+        let record = [&length[..], &sums[0], &event, &sums[1]].concat();
+        self.length += record.len() as u64;
+        self.file.write_all(&record)
     }
 }
 

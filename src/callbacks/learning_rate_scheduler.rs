@@ -7,7 +7,8 @@ use crate::error::{Error, Result};
 /// `LearningRateScheduler`.
 ///
 /// Adds the learning rate of each epoch to the history as `learning_rate`. A rate that changes with
-/// every step is a [schedule](crate::optimizers::LearningRateSchedule) of the optimizer.
+/// every step is a [schedule](crate::optimizers::LearningRateSchedule) of the optimizer. What the
+/// function itself remembers is not in a backup of the training; the learning rate is.
 ///
 /// # Errors
 /// `fit` ends with an error if the rate is negative or not finite, and refuses an optimizer whose

@@ -1,11 +1,13 @@
 //! What happens beside training: callbacks, one file each.
 
 use std::io::{self, Write};
+use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
 use crate::model::{Model, Snapshot};
 use crate::optimizers::{LearningRate, Optimizer};
 
+mod backup_and_restore;
 mod csv_logger;
 mod early_stopping;
 #[cfg(feature = "tensorboard")]
@@ -15,10 +17,12 @@ mod logs;
 mod model_checkpoint;
 mod monitor;
 mod reduce_lr_on_plateau;
+mod state;
 #[cfg(feature = "tensorboard")]
 mod tensor_board;
 mod terminate_on_nan;
 
+pub use backup_and_restore::{BackupAndRestore, SaveFreq};
 pub use csv_logger::CSVLogger;
 pub use early_stopping::{Decision, EarlyStopping};
 pub use learning_rate_scheduler::LearningRateScheduler;
@@ -26,6 +30,7 @@ pub use logs::Logs;
 pub use model_checkpoint::ModelCheckpoint;
 pub use monitor::{Mode, Monitor};
 pub use reduce_lr_on_plateau::ReduceLROnPlateau;
+pub use state::State;
 #[cfg(feature = "tensorboard")]
 pub use tensor_board::TensorBoard;
 pub use terminate_on_nan::TerminateOnNaN;
@@ -119,6 +124,30 @@ pub trait Callback: Send {
     fn on_test_end(&mut self, _logs: &Logs, _training: &mut Training<'_>) -> Result<()> {
         Ok(())
     }
+
+    /// What a backup of the training has to keep of the callback; nothing. Not in Keras.
+    fn state(&self) -> State {
+        State::new()
+    }
+
+    /// Takes back what [`state`](Callback::state) has handed over to the backup that the training goes
+    /// on from; after `on_train_begin`, and in the middle of an epoch after its `on_epoch_begin` again.
+    /// What makes no sense in it is refused as the end of a sentence: it comes from a file. Not in Keras.
+    fn set_state(&mut self, _state: &State, _training: &Training<'_>) -> Result<(), String> {
+        Ok(())
+    }
+
+    /// The folder of the backup that the training is to go on from, as
+    /// [`Fit::resume_from`](crate::training::Fit::resume_from), which comes first, takes it; none. Not
+    /// in Keras.
+    fn resume_from(&self) -> Option<PathBuf> {
+        None
+    }
+
+    /// The name of its type, by which a backup knows it.
+    fn class_name(&self) -> &'static str {
+        std::any::type_name::<Self>()
+    }
 }
 
 impl<C: Callback + ?Sized> Callback for &mut C {
@@ -172,6 +201,22 @@ impl<C: Callback + ?Sized> Callback for &mut C {
     fn on_test_end(&mut self, logs: &Logs, training: &mut Training<'_>) -> Result<()> {
         (**self).on_test_end(logs, training)
     }
+
+    fn state(&self) -> State {
+        (**self).state()
+    }
+
+    fn set_state(&mut self, state: &State, training: &Training<'_>) -> Result<(), String> {
+        (**self).set_state(state, training)
+    }
+
+    fn resume_from(&self) -> Option<PathBuf> {
+        (**self).resume_from()
+    }
+
+    fn class_name(&self) -> &'static str {
+        (**self).class_name()
+    }
 }
 
 /// Prints a line. What is not read does not matter to the training, so a closed pipe is no error.
@@ -185,7 +230,16 @@ pub struct Training<'a> {
     pub(crate) model: &'a mut Model,
     pub(crate) optimizer: &'a mut dyn Optimizer,
     pub(crate) plan: &'a Plan,
-    pub(crate) stop: &'a mut bool,
+    pub(crate) wishes: &'a mut Wishes,
+}
+
+/// What callbacks want of the training.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Wishes {
+    pub(crate) stop: bool,
+    pub(crate) interrupt: bool,
+    /// The folder for a backup.
+    pub(crate) back_up: Option<PathBuf>,
 }
 
 /// What is known before the first epoch.
@@ -196,12 +250,42 @@ pub(crate) struct Plan {
     pub(crate) steps: usize,
     /// The keys of the logs of an epoch, each with whether larger is better.
     pub(crate) metrics: Vec<(String, bool)>,
+    /// Whether training goes on from a backup.
+    pub(crate) is_resumed: bool,
+    /// Whether training has come to its end.
+    pub(crate) is_complete: bool,
 }
 
 impl Training<'_> {
     /// Ends training after the current batch, or the current epoch if it is called at its end.
     pub fn stop(&mut self) {
-        *self.stop = true;
+        self.wishes.stop = true;
+    }
+
+    /// Ends training after the current batch as if it were cut off there, or after the current epoch if
+    /// it is called at its end: nothing is validated, and `fit` ends with an error of kind
+    /// [`Interrupted`](crate::ErrorKind::Interrupted). With [`back_up`](Training::back_up) it can be
+    /// resumed.
+    pub fn interrupt(&mut self) {
+        self.wishes.interrupt = true;
+    }
+
+    /// Makes a backup in this folder, for [`Fit::resume_from`](crate::training::Fit::resume_from), once
+    /// all callbacks have been told of the end of this batch or epoch; from another moment, of the next
+    /// one.
+    pub fn back_up(&mut self, backup_dir: impl AsRef<Path>) {
+        self.wishes.back_up = Some(backup_dir.as_ref().to_path_buf());
+    }
+
+    /// Whether training goes on from a backup: what a callback has written then stays.
+    pub fn is_resumed(&self) -> bool {
+        self.plan.is_resumed
+    }
+
+    /// Whether training has come to its end, by its epochs or a [`stop`](Training::stop): `false` before
+    /// `on_train_end`, and there too if it ends by an error or an interruption.
+    pub fn is_complete(&self) -> bool {
+        self.plan.is_complete
     }
 
     /// The model as it is now.
@@ -262,4 +346,9 @@ impl Training<'_> {
     pub fn larger_is_better(&self, metric: &str) -> Option<bool> {
         self.plan.metrics.iter().find(|(name, _)| name == metric).map(|&(_, larger)| larger)
     }
+}
+
+/// The file of the backup in a folder for it.
+pub(crate) fn backup_file(folder: &Path) -> PathBuf {
+    folder.join("backup.safetensors")
 }

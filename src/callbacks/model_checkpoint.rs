@@ -1,7 +1,7 @@
 use std::path::{Path, PathBuf};
 
 use super::monitor::Watch;
-use super::{Callback, Logs, Mode, Monitor, Training, say};
+use super::{Callback, Logs, Mode, Monitor, State, Training, say};
 use crate::error::{Error, Result};
 
 /// Writes the weights to a file after every epoch, or after those that are the best so far. Keras:
@@ -134,6 +134,15 @@ impl Callback for ModelCheckpoint {
         if self.verbose {
             say(&format!("Epoch {}: saved the weights to {}", epoch + 1, path.display()));
         }
+        Ok(())
+    }
+
+    fn state(&self) -> State {
+        State::new().number("best", self.best)
+    }
+
+    fn set_state(&mut self, state: &State, _training: &Training<'_>) -> Result<(), String> {
+        self.best = state.get_number("best");
         Ok(())
     }
 }

@@ -1,5 +1,6 @@
 use super::monitor::Watch;
-use super::{Callback, Logs, Mode, Monitor, Training, say};
+use super::state::lacks;
+use super::{Callback, Logs, Mode, Monitor, State, Training, say};
 use crate::error::{Error, Result};
 
 /// Lowers the learning rate when a number has not become better for some epochs. Keras:
@@ -156,6 +157,18 @@ impl Callback for ReduceLROnPlateau {
                 say(&format!("Epoch {}: reducing the learning rate to {reduced}", epoch + 1));
             }
         }
+        Ok(())
+    }
+
+    fn state(&self) -> State {
+        let state = State::new().count("wait", self.wait).count("cooling", self.cooling);
+        state.number("best", self.best)
+    }
+
+    fn set_state(&mut self, state: &State, _training: &Training<'_>) -> Result<(), String> {
+        self.wait = state.get_count("wait").ok_or_else(|| lacks("wait"))?;
+        self.cooling = state.get_count("cooling").ok_or_else(|| lacks("cooling"))?;
+        self.best = state.get_number("best");
         Ok(())
     }
 }

@@ -1,7 +1,7 @@
 use std::path::{Path, PathBuf};
 
 use super::event_file::EventFile;
-use super::{Callback, Logs, Training};
+use super::{Callback, Logs, State, Training};
 use crate::error::{Error, Result};
 
 /// Writes the numbers of every epoch for TensorBoard, `tensorboard --logdir logs`. Keras:
@@ -9,7 +9,8 @@ use crate::error::{Error, Result};
 ///
 /// As in Keras there are two runs, `train` and `validation`, in both of them `epoch_loss`,
 /// `epoch_accuracy` and so on, so that the two curves are drawn in one picture; `train` has
-/// `epoch_learning_rate` too. Each `fit` writes files of its own.
+/// `epoch_learning_rate` too. Each `fit` writes files of its own; one that goes on from a backup goes on
+/// in those of the training before, where they were when the backup was made.
 ///
 /// # Errors
 /// `fit` ends with an error if the files cannot be written.
@@ -96,6 +97,29 @@ impl Callback for TensorBoard {
 
     fn on_train_end(&mut self, _training: &mut Training<'_>) -> Result<()> {
         (self.train, self.validation) = (None, None);
+        Ok(())
+    }
+
+    fn state(&self) -> State {
+        let mut state = State::new();
+        for (run, file) in [("train", &self.train), ("validation", &self.validation)] {
+            if let Some(file) = file {
+                let name = file.name().to_string();
+                state = state.text(run, name).number(run, file.length() as f64);
+            }
+        }
+        state
+    }
+
+    fn set_state(&mut self, state: &State, _training: &Training<'_>) -> Result<(), String> {
+        for (run, file) in [("train", &mut self.train), ("validation", &mut self.validation)] {
+            *file = match (state.get_text(run), state.get_count(run)) {
+                (Some(name), Some(length)) => {
+                    Some(EventFile::resume(&self.log_dir.join(run), name, length as u64)?)
+                }
+                _ => None,
+            };
+        }
         Ok(())
     }
 }

@@ -36,6 +36,8 @@ use ndarray::{Array2, Array4};
 #[cfg(feature = "images")]
 pub use image_folder::{ImageFolder, Photos};
 pub use labels::Labels;
+#[cfg(feature = "images")]
+pub use picture::load_image;
 pub use search::{Found, Source};
 
 /// Images and what they show.

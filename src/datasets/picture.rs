@@ -4,11 +4,14 @@ use std::fs::File;
 use std::io::{Cursor, Read};
 use std::path::Path;
 
+use ndarray::Array3;
 use png::{ColorType, Transformations};
 use zune_jpeg::JpegDecoder;
 use zune_jpeg::zune_core::bytestream::ZCursor;
 use zune_jpeg::zune_core::colorspace::ColorSpace;
 use zune_jpeg::zune_core::options::DecoderOptions;
+
+use crate::error::{Error, Result};
 
 /// The most pixels of a picture: 200 MB decoded, and more than cameras take without stitching.
 const MOST_PIXELS: usize = 64 << 20;
@@ -42,6 +45,30 @@ pub(super) fn read(path: &Path) -> Result<Picture, String> {
         [0xff, 0xd8, ..] => read_jpeg(&bytes),
         _ => Err("is neither PNG nor JPEG".to_string()),
     }
+}
+
+/// A photograph from a file, PNG or JPEG, as `(height, width, 3)` in red, green and blue from 0 to 1.
+/// Keras: `load_img`. With the feature `images`.
+///
+/// # Errors
+/// If the file cannot be read or is no whole picture.
+///
+/// ```
+/// let path = tempfile::tempdir().unwrap().keep().join("red.png");
+/// let mut encoder = png::Encoder::new(std::fs::File::create(&path).unwrap(), 2, 1);
+/// encoder.set_color(png::ColorType::Rgb);
+/// encoder.write_header().unwrap().write_image_data(&[255, 0, 0, 51, 51, 51]).unwrap();
+/// let image = convnet::datasets::load_image(&path)?;
+/// assert_eq!(image, ndarray::array![[[1.0, 0.0, 0.0], [0.2, 0.2, 0.2]]]);
+/// # Ok::<(), convnet::Error>(())
+/// ```
+pub fn load_image(path: impl AsRef<Path>) -> Result<Array3<f32>> {
+    let path = path.as_ref();
+    let read = read(path).and_then(|Picture { size: [height, width], pixels }| {
+        let pixels = pixels.into_iter().map(|value| f32::from(value) / 255.0).collect();
+        Array3::from_shape_vec((height, width, 3), pixels).map_err(|error| error.to_string())
+    });
+    read.map_err(|fault| Error::file(format!("{} {fault}", path.display())))
 }
 
 /// Refuses sizes before anything is allocated for them.

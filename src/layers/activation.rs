@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Backward, Details, Infer, Lanes, Layer, single};
+use super::{Backward, Config, Details, Infer, Lanes, Layer, config_of, single};
 use crate::kernels::activation::{self, Function};
 use crate::kernels::simd::level;
 use crate::kernels::{channels, softmax};
@@ -125,6 +125,10 @@ pub(super) fn last(shape: &Shape) -> usize {
 impl Layer for Activation {
     fn class_name(&self) -> &'static str {
         "Activation"
+    }
+
+    fn config(&self) -> Result<Config, String> {
+        config_of(self)
     }
 
     fn output_shape(&self, inputs: &[Shape]) -> Result<Shape, String> {

@@ -1,7 +1,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::merge::{common_shape, sum, sum_backward};
-use super::{Backward, Details, Infer, Lanes, Layer};
+use super::{Backward, Config, Details, Infer, Lanes, Layer, config_of};
 use crate::shape::Shape;
 
 /// The sum of inputs of the same shape. Keras: `Add`.
@@ -16,6 +16,7 @@ use crate::shape::Shape;
 /// # Ok::<(), convnet::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Add {}
 
 impl Add {
@@ -28,6 +29,10 @@ impl Add {
 impl Layer for Add {
     fn class_name(&self) -> &'static str {
         "Add"
+    }
+
+    fn config(&self) -> Result<Config, String> {
+        config_of(self)
     }
 
     fn output_shape(&self, inputs: &[Shape]) -> Result<Shape, String> {

@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use super::{Backward, Details, Infer, Lanes, Layer, Padding, Pair, pool};
+use super::{Backward, Config, Details, Infer, Lanes, Layer, Padding, Pair, config_of, pool};
 use crate::kernels::average_pool::{average_pool, average_pool_backward};
 use crate::kernels::window::Window;
 use crate::shape::Shape;
@@ -23,6 +23,7 @@ use crate::shape::Shape;
 /// # Ok::<(), convnet::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct AveragePooling2D {
     pool_size: Pair,
     strides: Pair,
@@ -61,6 +62,10 @@ impl AveragePooling2D {
 impl Layer for AveragePooling2D {
     fn class_name(&self) -> &'static str {
         "AveragePooling2D"
+    }
+
+    fn config(&self) -> Result<Config, String> {
+        config_of(self)
     }
 
     fn output_shape(&self, inputs: &[Shape]) -> Result<Shape, String> {

@@ -1,7 +1,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::activation::last;
-use super::{Backward, Forward, Infer, Layer, Layout, WeightSpec, single};
+use super::{Backward, Config, Forward, Infer, Layer, Layout, WeightSpec, config_of, single};
 use crate::initializers::Initializer;
 use crate::kernels::buffer::with_scratch;
 use crate::kernels::normalise::{normalise, normalise_backward};
@@ -43,6 +43,7 @@ use crate::shape::Shape;
 /// # Ok::<(), convnet::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct BatchNormalization {
     momentum: f64,
     pub(crate) epsilon: f64,
@@ -78,6 +79,10 @@ impl Default for BatchNormalization {
 impl Layer for BatchNormalization {
     fn class_name(&self) -> &'static str {
         "BatchNormalization"
+    }
+
+    fn config(&self) -> Result<Config, String> {
+        config_of(self)
     }
 
     fn output_shape(&self, inputs: &[Shape]) -> Result<Shape, String> {

@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use super::{Backward, Details, Infer, Lanes, Layer};
+use super::{Backward, Config, Details, Infer, Lanes, Layer, config_of};
 use crate::shape::Shape;
 
 /// Puts inputs one behind the other on the last axis, the channels of images. Keras: `Concatenate`.
@@ -15,6 +15,7 @@ use crate::shape::Shape;
 /// # Ok::<(), convnet::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Concatenate {}
 
 impl Concatenate {
@@ -27,6 +28,10 @@ impl Concatenate {
 impl Layer for Concatenate {
     fn class_name(&self) -> &'static str {
         "Concatenate"
+    }
+
+    fn config(&self) -> Result<Config, String> {
+        config_of(self)
     }
 
     fn output_shape(&self, inputs: &[Shape]) -> Result<Shape, String> {

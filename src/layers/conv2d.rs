@@ -3,7 +3,8 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Activation, Backward, Details, Forward, Infer, Lanes, Layer, Layout, Pair, WeightSpec, image,
+    Activation, Backward, Config, Details, Forward, Infer, Lanes, Layer, Layout, Pair, WeightSpec,
+    config_of, image,
 };
 use crate::initializers::Initializer;
 use crate::kernels::conv::Conv;
@@ -42,6 +43,7 @@ use crate::shape::Shape;
 /// # Ok::<(), convnet::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Conv2D {
     filters: usize,
     kernel_size: Pair,
@@ -175,6 +177,10 @@ impl Conv2D {
 impl Layer for Conv2D {
     fn class_name(&self) -> &'static str {
         "Conv2D"
+    }
+
+    fn config(&self) -> Result<Config, String> {
+        config_of(self)
     }
 
     fn output_shape(&self, inputs: &[Shape]) -> Result<Shape, String> {

@@ -3,7 +3,8 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Activation, Backward, Details, Forward, Infer, Lanes, Layer, Layout, WeightSpec, single,
+    Activation, Backward, Config, Details, Forward, Infer, Lanes, Layer, Layout, WeightSpec,
+    config_of, single,
 };
 use crate::initializers::Initializer;
 use crate::kernels::conv::Conv;
@@ -35,6 +36,7 @@ use crate::shape::Shape;
 /// # Ok::<(), convnet::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Dense {
     units: usize,
     pub(crate) activation: Activation,
@@ -119,6 +121,10 @@ impl Dense {
 impl Layer for Dense {
     fn class_name(&self) -> &'static str {
         "Dense"
+    }
+
+    fn config(&self) -> Result<Config, String> {
+        config_of(self)
     }
 
     fn output_shape(&self, inputs: &[Shape]) -> Result<Shape, String> {

@@ -3,7 +3,8 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Activation, Backward, Details, Forward, Infer, Layer, Layout, Padding, Pair, WeightSpec, image,
+    Activation, Backward, Config, Details, Forward, Infer, Layer, Layout, Padding, Pair,
+    WeightSpec, config_of, image,
 };
 use crate::initializers::Initializer;
 use crate::kernels::depthwise::Depthwise;
@@ -38,6 +39,7 @@ use crate::shape::Shape;
 /// # Ok::<(), convnet::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct DepthwiseConv2D {
     kernel_size: Pair,
     strides: Pair,
@@ -144,6 +146,10 @@ impl DepthwiseConv2D {
 impl Layer for DepthwiseConv2D {
     fn class_name(&self) -> &'static str {
         "DepthwiseConv2D"
+    }
+
+    fn config(&self) -> Result<Config, String> {
+        config_of(self)
     }
 
     fn output_shape(&self, inputs: &[Shape]) -> Result<Shape, String> {

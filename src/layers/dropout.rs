@@ -4,7 +4,9 @@ use rand::Rng;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::{Activation, Backward, Details, Forward, Infer, Lanes, Layer, Layout, single};
+use super::{
+    Activation, Backward, Config, Details, Forward, Infer, Lanes, Layer, Layout, config_of, single,
+};
 use crate::kernels::parallel::{Worth, bytes};
 use crate::random::{derive, generator};
 use crate::shape::Shape;
@@ -26,6 +28,7 @@ use crate::shape::Shape;
 /// # Ok::<(), convnet::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Dropout {
     rate: f64,
 }
@@ -44,6 +47,10 @@ impl Dropout {
 impl Layer for Dropout {
     fn class_name(&self) -> &'static str {
         "Dropout"
+    }
+
+    fn config(&self) -> Result<Config, String> {
+        config_of(self)
     }
 
     fn output_shape(&self, inputs: &[Shape]) -> Result<Shape, String> {

@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use super::{Backward, Details, Infer, Lanes, Layer, single};
+use super::{Backward, Config, Details, Infer, Lanes, Layer, config_of, single};
 use crate::shape::Shape;
 
 /// Images to vectors: `(n, h, w, c)` becomes `(n, h·w·c)`. Keras: `Flatten`.
@@ -12,6 +12,7 @@ use crate::shape::Shape;
 /// # Ok::<(), convnet::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Flatten {}
 
 impl Flatten {
@@ -24,6 +25,10 @@ impl Flatten {
 impl Layer for Flatten {
     fn class_name(&self) -> &'static str {
         "Flatten"
+    }
+
+    fn config(&self) -> Result<Config, String> {
+        config_of(self)
     }
 
     fn output_shape(&self, inputs: &[Shape]) -> Result<Shape, String> {

@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use super::{Backward, Details, Infer, Lanes, Layer, image, whole_image};
+use super::{Backward, Config, Details, Infer, Lanes, Layer, config_of, image, whole_image};
 use crate::kernels::average_pool::{average_pool, average_pool_backward};
 use crate::shape::Shape;
 
@@ -20,6 +20,7 @@ use crate::shape::Shape;
 /// # Ok::<(), convnet::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct GlobalAveragePooling2D {
     pub(crate) keepdims: bool,
 }
@@ -39,6 +40,10 @@ impl GlobalAveragePooling2D {
 impl Layer for GlobalAveragePooling2D {
     fn class_name(&self) -> &'static str {
         "GlobalAveragePooling2D"
+    }
+
+    fn config(&self) -> Result<Config, String> {
+        config_of(self)
     }
 
     fn output_shape(&self, inputs: &[Shape]) -> Result<Shape, String> {

@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use super::{Backward, Details, Infer, Lanes, Layer, image, whole_image};
+use super::{Backward, Config, Details, Infer, Lanes, Layer, config_of, image, whole_image};
 use crate::kernels::max_pool::{max_pool, max_pool_backward};
 use crate::shape::Shape;
 
@@ -23,6 +23,7 @@ use crate::shape::Shape;
 /// # Ok::<(), convnet::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct GlobalMaxPool2D {
     pub(crate) keepdims: bool,
 }
@@ -42,6 +43,10 @@ impl GlobalMaxPool2D {
 impl Layer for GlobalMaxPool2D {
     fn class_name(&self) -> &'static str {
         "GlobalMaxPooling2D"
+    }
+
+    fn config(&self) -> Result<Config, String> {
+        config_of(self)
     }
 
     fn output_shape(&self, inputs: &[Shape]) -> Result<Shape, String> {

@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use super::{Backward, Details, Infer, Lanes, Layer, single};
+use super::{Backward, Config, Details, Infer, Lanes, Layer, config_of, single};
 use crate::kernels::activation::{self, Function};
 use crate::kernels::simd::level;
 use crate::shape::Shape;
@@ -20,6 +20,7 @@ use crate::shape::Shape;
 /// # Ok::<(), convnet::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct LeakyReLU {
     pub(crate) negative_slope: f64,
 }
@@ -50,6 +51,10 @@ impl Default for LeakyReLU {
 impl Layer for LeakyReLU {
     fn class_name(&self) -> &'static str {
         "LeakyReLU"
+    }
+
+    fn config(&self) -> Result<Config, String> {
+        config_of(self)
     }
 
     fn output_shape(&self, inputs: &[Shape]) -> Result<Shape, String> {

@@ -1,7 +1,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::activation::last;
-use super::{Backward, Details, Infer, Lanes, Layer, single};
+use super::{Backward, Config, Details, Infer, Lanes, Layer, config_of, single};
 use crate::kernels::local_response::LocalResponse;
 use crate::kernels::simd::level;
 use crate::shape::Shape;
@@ -31,6 +31,7 @@ use crate::shape::Shape;
 /// # Ok::<(), convnet::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct LocalResponseNormalization {
     pub(crate) n: usize,
     pub(crate) k: f64,
@@ -80,6 +81,10 @@ impl Default for LocalResponseNormalization {
 impl Layer for LocalResponseNormalization {
     fn class_name(&self) -> &'static str {
         "LocalResponseNormalization"
+    }
+
+    fn config(&self) -> Result<Config, String> {
+        config_of(self)
     }
 
     fn output_shape(&self, inputs: &[Shape]) -> Result<Shape, String> {

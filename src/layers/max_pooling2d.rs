@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Backward, Details, Infer, Lanes, Layer, Padding, Pair, pool};
+use super::{Backward, Config, Details, Infer, Lanes, Layer, Padding, Pair, config_of, pool};
 use crate::kernels::activation::{self, Function};
 use crate::kernels::max_pool::{max_pool, max_pool_backward};
 use crate::kernels::simd::level;
@@ -29,6 +29,7 @@ use crate::shape::Shape;
 /// # Ok::<(), convnet::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct MaxPool2D {
     pool_size: Pair,
     strides: Pair,
@@ -70,6 +71,10 @@ impl MaxPool2D {
 impl Layer for MaxPool2D {
     fn class_name(&self) -> &'static str {
         "MaxPooling2D"
+    }
+
+    fn config(&self) -> Result<Config, String> {
+        config_of(self)
     }
 
     fn output_shape(&self, inputs: &[Shape]) -> Result<Shape, String> {

@@ -22,6 +22,7 @@ mod batch_normalization;
 #[cfg(test)]
 mod check;
 mod concatenate;
+mod config;
 mod conv2d;
 mod dense;
 mod depthwise_conv2d;
@@ -55,42 +56,53 @@ pub use crate::kernels::affine::FillMode;
 pub use crate::kernels::interpolate::Interpolation;
 pub use crate::kernels::layout::Layout;
 pub use crate::kernels::window::Padding;
-pub use activation::Activation;
-pub use add::Add;
-pub use average::Average;
-pub use average_pooling2d::AveragePooling2D;
-pub use batch_normalization::BatchNormalization;
-pub use concatenate::Concatenate;
-pub use conv2d::Conv2D;
-pub use dense::Dense;
-pub use depthwise_conv2d::DepthwiseConv2D;
+pub use config::{Config, CustomObjects, config_of};
 pub use details::Details;
-pub use dropout::Dropout;
-pub use flatten::Flatten;
-pub use global_average_pooling2d::GlobalAveragePooling2D;
-pub use global_max_pooling2d::GlobalMaxPool2D;
 pub(crate) use lanes::{FromLanes, ToLanes};
-pub use leaky_relu::LeakyReLU;
-pub use local_response_normalization::LocalResponseNormalization;
-pub use max_pooling2d::MaxPool2D;
-pub use multiply::Multiply;
 pub use pass::{Backward, Forward, Gradients, Infer, Inputs, Weights, WeightsMut};
-pub use random_erasing::RandomErasing;
-pub use random_flip::{FlipMode, RandomFlip};
-pub use random_rotation::RandomRotation;
+pub use random_flip::FlipMode;
 pub use random_transform::Bounds;
-pub use random_translation::RandomTranslation;
-pub use relu::ReLU;
-pub use rescaling::Rescaling;
-pub use reshape::Reshape;
-pub use resizing::Resizing;
-pub use separable_conv2d::SeparableConv2D;
-pub use zero_padding2d::ZeroPadding2D;
+
+config::layers! {
+    "Activation" = activation::Activation,
+    "Add" = add::Add,
+    "Average" = average::Average,
+    "AveragePooling2D" = average_pooling2d::AveragePooling2D,
+    "BatchNormalization" = batch_normalization::BatchNormalization,
+    "Concatenate" = concatenate::Concatenate,
+    "Conv2D" = conv2d::Conv2D,
+    "Dense" = dense::Dense,
+    "DepthwiseConv2D" = depthwise_conv2d::DepthwiseConv2D,
+    "Dropout" = dropout::Dropout,
+    "Flatten" = flatten::Flatten,
+    "GlobalAveragePooling2D" = global_average_pooling2d::GlobalAveragePooling2D,
+    "GlobalMaxPooling2D" = global_max_pooling2d::GlobalMaxPool2D,
+    "LeakyReLU" = leaky_relu::LeakyReLU,
+    "LocalResponseNormalization" = local_response_normalization::LocalResponseNormalization,
+    "MaxPooling2D" = max_pooling2d::MaxPool2D,
+    "Multiply" = multiply::Multiply,
+    "RandomErasing" = random_erasing::RandomErasing,
+    "RandomFlip" = random_flip::RandomFlip,
+    "RandomRotation" = random_rotation::RandomRotation,
+    "RandomTranslation" = random_translation::RandomTranslation,
+    "ReLU" = relu::ReLU,
+    "Rescaling" = rescaling::Rescaling,
+    "Reshape" = reshape::Reshape,
+    "Resizing" = resizing::Resizing,
+    "SeparableConv2D" = separable_conv2d::SeparableConv2D,
+    "ZeroPadding2D" = zero_padding2d::ZeroPadding2D,
+}
 
 /// What every layer does, in the crate or outside it. `examples/own_layer.rs` writes one.
 pub trait Layer: Any + fmt::Debug + Send + Sync {
     /// The name of the class as `summary` prints it, in Keras' spelling: `MaxPooling2D`.
     fn class_name(&self) -> &'static str;
+
+    /// What the layer was given, for [`Model::save`](crate::Model::save). One that can be saved writes
+    /// `config_of(self)`, see [`config_of`]; without it the model is refused there.
+    fn config(&self) -> Result<Config, String> {
+        Err("it does not write its `config`; write it as config_of(self)".to_string())
+    }
 
     /// The shape of the output for inputs of these shapes, or why the layer cannot take them, as
     /// the end of a sentence that begins with the layer and the shapes. Judges the configuration

@@ -5,7 +5,9 @@ use rand::rngs::Xoshiro256PlusPlus;
 use serde::{Deserialize, Serialize};
 
 use super::random_transform::{Bounds, of_sample};
-use super::{Activation, Backward, Details, Forward, Infer, Layer, Layout, image};
+use super::{
+    Activation, Backward, Config, Details, Forward, Infer, Layer, Layout, config_of, image,
+};
 use crate::shape::Shape;
 
 /// In training, erases a rectangle of each image with some probability; in inference does nothing
@@ -27,6 +29,7 @@ use crate::shape::Shape;
 /// # Ok::<(), convnet::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct RandomErasing {
     factor: Bounds,
     scale: Bounds,
@@ -124,6 +127,10 @@ fn each_row(
 impl Layer for RandomErasing {
     fn class_name(&self) -> &'static str {
         "RandomErasing"
+    }
+
+    fn config(&self) -> Result<Config, String> {
+        config_of(self)
     }
 
     fn output_shape(&self, inputs: &[Shape]) -> Result<Shape, String> {

@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use super::random_transform::{self, affine};
 use super::{
-    Activation, Backward, Details, FillMode, Forward, Infer, Interpolation, Layer, Layout, image,
+    Activation, Backward, Config, Details, FillMode, Forward, Infer, Interpolation, Layer, Layout,
+    config_of, image,
 };
 use crate::kernels::affine::Transform;
 use crate::shape::Shape;
@@ -27,6 +28,7 @@ use crate::shape::Shape;
 /// # Ok::<(), convnet::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct RandomFlip {
     mode: FlipMode,
 }
@@ -74,6 +76,10 @@ impl Default for RandomFlip {
 impl Layer for RandomFlip {
     fn class_name(&self) -> &'static str {
         "RandomFlip"
+    }
+
+    fn config(&self) -> Result<Config, String> {
+        config_of(self)
     }
 
     fn output_shape(&self, inputs: &[Shape]) -> Result<Shape, String> {

@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use super::random_transform::{self, Bounds, affine};
 use super::{
-    Activation, Backward, Details, FillMode, Forward, Infer, Inputs, Interpolation, Layer, Layout,
-    image,
+    Activation, Backward, Config, Details, FillMode, Forward, Infer, Inputs, Interpolation, Layer,
+    Layout, config_of, image,
 };
 use crate::kernels::affine::{Affine, Transform};
 use crate::shape::Shape;
@@ -28,6 +28,7 @@ use crate::shape::Shape;
 /// # Ok::<(), convnet::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct RandomRotation {
     factor: Bounds,
     fill_mode: FillMode,
@@ -77,6 +78,10 @@ impl RandomRotation {
 impl Layer for RandomRotation {
     fn class_name(&self) -> &'static str {
         "RandomRotation"
+    }
+
+    fn config(&self) -> Result<Config, String> {
+        config_of(self)
     }
 
     fn output_shape(&self, inputs: &[Shape]) -> Result<Shape, String> {

@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use super::random_transform::{self, Bounds, affine};
 use super::{
-    Activation, Backward, Details, FillMode, Forward, Infer, Inputs, Interpolation, Layer, Layout,
-    image,
+    Activation, Backward, Config, Details, FillMode, Forward, Infer, Inputs, Interpolation, Layer,
+    Layout, config_of, image,
 };
 use crate::kernels::affine::{Affine, Transform};
 use crate::shape::Shape;
@@ -30,6 +30,7 @@ use crate::shape::Shape;
 /// # Ok::<(), convnet::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct RandomTranslation {
     height_factor: Bounds,
     width_factor: Bounds,
@@ -78,6 +79,10 @@ impl RandomTranslation {
 impl Layer for RandomTranslation {
     fn class_name(&self) -> &'static str {
         "RandomTranslation"
+    }
+
+    fn config(&self) -> Result<Config, String> {
+        config_of(self)
     }
 
     fn output_shape(&self, inputs: &[Shape]) -> Result<Shape, String> {

@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use super::{Backward, Infer, Lanes, Layer, single};
+use super::{Backward, Config, Infer, Lanes, Layer, config_of, single};
 use crate::kernels::activation::{self, Function};
 use crate::kernels::simd::level;
 use crate::shape::Shape;
@@ -24,6 +24,7 @@ use crate::shape::Shape;
 /// # Ok::<(), convnet::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct ReLU {
     pub(crate) max_value: Option<f64>,
     pub(crate) negative_slope: f64,
@@ -63,6 +64,10 @@ impl ReLU {
 impl Layer for ReLU {
     fn class_name(&self) -> &'static str {
         "ReLU"
+    }
+
+    fn config(&self) -> Result<Config, String> {
+        config_of(self)
     }
 
     fn output_shape(&self, inputs: &[Shape]) -> Result<Shape, String> {

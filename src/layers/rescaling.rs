@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use super::{Backward, Details, Infer, Lanes, Layer, single};
+use super::{Backward, Config, Details, Infer, Lanes, Layer, config_of, single};
 use crate::shape::Shape;
 
 /// `y = scale · x + offset`: brings pixels to the range that a network was made for. Keras:
@@ -19,6 +19,7 @@ use crate::shape::Shape;
 /// # Errors
 /// `apply` refuses a scale and an offset that are not finite.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Rescaling {
     pub(crate) scale: f64,
     pub(crate) offset: f64,
@@ -39,6 +40,10 @@ impl Rescaling {
 impl Layer for Rescaling {
     fn class_name(&self) -> &'static str {
         "Rescaling"
+    }
+
+    fn config(&self) -> Result<Config, String> {
+        config_of(self)
     }
 
     fn output_shape(&self, inputs: &[Shape]) -> Result<Shape, String> {

@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use super::{Backward, Details, Infer, Lanes, Layer, single};
+use super::{Backward, Config, Details, Infer, Lanes, Layer, config_of, single};
 use crate::shape::Shape;
 
 /// The same numbers under another shape: `(n, …)` becomes `(n, target_shape…)`. Keras: `Reshape`.
@@ -17,6 +17,7 @@ use crate::shape::Shape;
 /// # Ok::<(), convnet::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Reshape {
     target_shape: Vec<isize>,
 }
@@ -31,6 +32,10 @@ impl Reshape {
 impl Layer for Reshape {
     fn class_name(&self) -> &'static str {
         "Reshape"
+    }
+
+    fn config(&self) -> Result<Config, String> {
+        config_of(self)
     }
 
     fn output_shape(&self, inputs: &[Shape]) -> Result<Shape, String> {

@@ -1,6 +1,8 @@
 use serde::{Deserialize, Serialize};
 
-use super::{Backward, Details, Infer, Inputs, Interpolation, Lanes, Layer, image};
+use super::{
+    Backward, Config, Details, Infer, Inputs, Interpolation, Lanes, Layer, config_of, image,
+};
 use crate::kernels::interpolate::Interpolate;
 use crate::shape::Shape;
 
@@ -18,6 +20,7 @@ use crate::shape::Shape;
 /// # Ok::<(), convnet::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Resizing {
     height: usize,
     width: usize,
@@ -52,6 +55,10 @@ impl Resizing {
 impl Layer for Resizing {
     fn class_name(&self) -> &'static str {
         "Resizing"
+    }
+
+    fn config(&self) -> Result<Config, String> {
+        config_of(self)
     }
 
     fn output_shape(&self, inputs: &[Shape]) -> Result<Shape, String> {

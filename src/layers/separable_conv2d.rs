@@ -3,7 +3,8 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Activation, Backward, Details, Forward, Infer, Layer, Layout, Padding, Pair, WeightSpec, image,
+    Activation, Backward, Config, Details, Forward, Infer, Layer, Layout, Padding, Pair,
+    WeightSpec, config_of, image,
 };
 use crate::initializers::Initializer;
 use crate::kernels::buffer::with_scratch;
@@ -40,6 +41,7 @@ use crate::shape::Shape;
 /// # Ok::<(), convnet::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct SeparableConv2D {
     filters: usize,
     kernel_size: Pair,
@@ -172,6 +174,10 @@ impl SeparableConv2D {
 impl Layer for SeparableConv2D {
     fn class_name(&self) -> &'static str {
         "SeparableConv2D"
+    }
+
+    fn config(&self) -> Result<Config, String> {
+        config_of(self)
     }
 
     fn output_shape(&self, inputs: &[Shape]) -> Result<Shape, String> {

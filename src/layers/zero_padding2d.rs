@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use super::{Backward, Details, Infer, Inputs, Lanes, Layer, Margins, image};
+use super::{Backward, Config, Details, Infer, Inputs, Lanes, Layer, Margins, config_of, image};
 use crate::kernels::pad::Pad;
 use crate::shape::Shape;
 
@@ -21,6 +21,7 @@ use crate::shape::Shape;
 /// # Ok::<(), convnet::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct ZeroPadding2D {
     pub(crate) padding: Margins,
 }
@@ -42,6 +43,10 @@ impl ZeroPadding2D {
 impl Layer for ZeroPadding2D {
     fn class_name(&self) -> &'static str {
         "ZeroPadding2D"
+    }
+
+    fn config(&self) -> Result<Config, String> {
+        config_of(self)
     }
 
     fn output_shape(&self, inputs: &[Shape]) -> Result<Shape, String> {

@@ -1,3 +1,4 @@
+use super::metric::each_count;
 use super::{Metric, Tally};
 use crate::shape::Shape;
 
@@ -54,6 +55,10 @@ impl Tally for AccuracyTally {
 
     fn result(&self, _number: usize) -> f64 {
         self.right as f64 / self.total as f64
+    }
+
+    fn each_number(&mut self, f: &mut dyn FnMut(&mut f64)) -> bool {
+        each_count([&mut self.right, &mut self.total], f)
     }
 }
 

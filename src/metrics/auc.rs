@@ -1,3 +1,4 @@
+use super::metric::each_count;
 use super::truth::Truth;
 use super::{Metric, Tally};
 use crate::shape::Shape;
@@ -139,6 +140,10 @@ impl Tally for AUCTally {
     fn result(&self, _number: usize) -> f64 {
         let areas = self.curves.iter().map(|buckets| self.auc.area(buckets));
         areas.sum::<f64>() / self.curves.len() as f64
+    }
+
+    fn each_number(&mut self, f: &mut dyn FnMut(&mut f64)) -> bool {
+        each_count(self.curves.iter_mut().flatten().flatten(), f)
     }
 }
 

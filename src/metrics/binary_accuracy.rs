@@ -1,3 +1,4 @@
+use super::metric::each_count;
 use super::truth::Truth;
 use super::{Metric, Tally};
 use crate::shape::Shape;
@@ -76,5 +77,9 @@ impl Tally for BinaryAccuracyTally {
 
     fn result(&self, _number: usize) -> f64 {
         self.right as f64 / self.total as f64
+    }
+
+    fn each_number(&mut self, f: &mut dyn FnMut(&mut f64)) -> bool {
+        each_count([&mut self.right, &mut self.total], f)
     }
 }

@@ -153,4 +153,11 @@ impl Tally for F1Tally {
             }
         }
     }
+
+    fn each_number(&mut self, f: &mut dyn FnMut(&mut f64)) -> bool {
+        for Class { true_positives, false_positives, false_negatives } in &mut self.classes {
+            [true_positives, false_positives, false_negatives].into_iter().for_each(&mut *f);
+        }
+        true
+    }
 }

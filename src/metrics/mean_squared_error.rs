@@ -1,3 +1,4 @@
+use super::metric::each_count;
 use super::truth::Truth;
 use super::{Metric, Tally};
 use crate::losses::MeanSquaredError;
@@ -35,5 +36,10 @@ impl Tally for Squares {
 
     fn result(&self, _number: usize) -> f64 {
         self.sum / self.total as f64
+    }
+
+    fn each_number(&mut self, f: &mut dyn FnMut(&mut f64)) -> bool {
+        f(&mut self.sum);
+        each_count([&mut self.total], f)
     }
 }

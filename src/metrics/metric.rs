@@ -52,6 +52,28 @@ pub trait Tally: Send {
 
     /// The value over all batches of the metric's `number`th number, counted from 0.
     fn result(&self, number: usize) -> f64;
+
+    /// Shows every number it keeps to `f`, which may change it: that is how a backup in the middle of
+    /// an epoch reads them, and puts them back. `false`, as without a word of the tally, refuses such a
+    /// backup.
+    fn each_number(&mut self, _f: &mut dyn FnMut(&mut f64)) -> bool {
+        false
+    }
+}
+
+/// Shows counts to `f` as [`Tally::each_number`] does.
+pub(super) fn each_count<'c>(
+    counts: impl IntoIterator<Item = &'c mut u64>,
+    f: &mut dyn FnMut(&mut f64),
+) -> bool {
+    /// Up to here all whole numbers are told apart.
+    const MOST: f64 = (1u64 << 53) as f64;
+    for count in counts {
+        let mut number = *count as f64;
+        f(&mut number);
+        *count = number.min(MOST) as u64;
+    }
+    true
 }
 
 /// A metric under another name; [`Metric::named`] makes it.

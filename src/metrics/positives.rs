@@ -1,5 +1,6 @@
 //! What precision and recall count.
 
+use super::metric::each_count;
 use super::truth::Truth;
 use crate::shape::Shape;
 
@@ -45,6 +46,12 @@ pub(super) struct Positives {
 impl Positives {
     pub(super) fn new(yes: Yes) -> Self {
         Self { yes, ..Self::default() }
+    }
+
+    /// Shows what is counted, as a tally does.
+    pub(super) fn each_number(&mut self, f: &mut dyn FnMut(&mut f64)) -> bool {
+        let Self { true_positives, false_positives, false_negatives, .. } = self;
+        each_count([true_positives, false_positives, false_negatives], f)
     }
 
     /// Takes in a batch, as a tally does.

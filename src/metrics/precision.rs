@@ -71,4 +71,8 @@ impl Tally for PrecisionTally {
     fn result(&self, _number: usize) -> f64 {
         share(self.0.true_positives, self.0.false_positives)
     }
+
+    fn each_number(&mut self, f: &mut dyn FnMut(&mut f64)) -> bool {
+        self.0.each_number(f)
+    }
 }

@@ -67,7 +67,7 @@ fn title(network: &Network, step: &Step) -> String {
 }
 
 /// `kernel 5·5·1·6 + bias 6 = 156`.
-fn params(step: &Step) -> Option<String> {
+pub(crate) fn params(step: &Step) -> Option<String> {
     let terms = step.weights.iter().map(|weight| {
         let factors: Vec<String> = weight.shape.iter().map(usize::to_string).collect();
         format!("{} {}", weight.name, factors.join("·"))

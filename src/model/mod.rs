@@ -16,30 +16,28 @@ use crate::samples::IntoSamples;
 use crate::shape::Shape;
 
 mod activations;
-mod differences;
 mod dot;
 mod explanation;
 mod fine_tuning;
 mod input_gradients;
+mod matching;
 mod network;
+mod saving;
 mod slots;
 mod summary;
 mod training_workspace;
 mod weights_file;
 mod workspace;
 
-pub(crate) use differences::Differences;
 pub use explanation::Explanation;
 #[cfg(feature = "report")]
 pub(crate) use explanation::params;
+pub use matching::Matching;
 pub(crate) use network::{Network, Step};
 pub use summary::Summary;
 #[cfg(feature = "report")]
 pub(crate) use summary::thousands;
 pub(crate) use training_workspace::TrainingWorkspace;
-#[cfg(feature = "onnx")]
-pub(crate) use weights_file::write_whole;
-pub(crate) use weights_file::{floats, with_tensors, write_tensors};
 pub(crate) use workspace::Workspace;
 
 /// How many samples `predict` and `evaluate` take at a time, as in Keras.

@@ -78,7 +78,8 @@ impl Network {
             )));
         }
         for (nodes, what) in [(inputs, "input"), (outputs, "output")] {
-            if nodes.iter().enumerate().any(|(i, a)| nodes[..i].iter().any(|b| a.is(b))) {
+            let mut seen = HashSet::new();
+            if !nodes.iter().all(|node| seen.insert(node.id())) {
                 return Err(Error::graph(format!("model: the same {what} is listed twice")));
             }
         }
@@ -253,10 +254,17 @@ impl Network {
         names.zip(self.weights()).map(|(name, (spec, place))| (name, spec, place))
     }
 
+    /// The weights that an optimizer moves, with their full names and places.
+    pub(crate) fn named_trained(
+        &self,
+    ) -> impl Iterator<Item = (String, &WeightSpec, Range<usize>)> {
+        let weights = self.named_weights();
+        weights.filter(|(_, spec, place)| spec.trainable && place.end <= self.trainable_len)
+    }
+
     /// The weights that an optimizer moves, with their places.
     pub(crate) fn trained(&self) -> impl Iterator<Item = (&WeightSpec, Range<usize>)> {
-        let weights = self.weights();
-        weights.filter(|(spec, place)| spec.trainable && place.end <= self.trainable_len)
+        self.named_trained().map(|(_, spec, place)| (spec, place))
     }
 
     /// The shapes of the outputs of these steps.

@@ -1,25 +1,20 @@
 //! The weights of a model in a file, in the safetensors format.
 
-use std::borrow::Cow;
-use std::collections::HashSet;
-use std::fmt;
-use std::io::Write;
+use std::collections::{HashMap, HashSet};
+use std::io::{Read, Seek};
 use std::path::Path;
 
-use ndarray::{ArrayBase, Data, IxDyn};
-use safetensors::tensor::{Dtype, SafeTensors, TensorView, View, serialize};
+use safetensors::tensor::TensorInfo;
 
-use super::Model;
-use super::differences::Differences;
+use super::network::Network;
+use super::{Matching, Model, Snapshot};
 use crate::error::{Error, Result};
-
-/// The most bytes the format allows for what stands before the weights.
-const LARGEST_HEADER: u64 = 100_000_000;
+use crate::files::{Tensor, Tensors, write_tensors};
 
 impl Model {
     /// Writes all weights, frozen ones included, to a file in the safetensors format, under their
     /// names as in [`weights`](Model::weights): `conv2d/kernel`. A file that is there stays whole until
-    /// the new one is complete.
+    /// the new one is complete. [`save`](Model::save) writes the network too.
     ///
     /// # Errors
     /// If the file cannot be written: no room, no right, no folder.
@@ -40,120 +35,125 @@ impl Model {
     /// # Ok::<(), convnet::Error>(())
     /// ```
     pub fn save_weights(&self, path: impl AsRef<Path>) -> Result<()> {
-        write_tensors("save_weights", path.as_ref(), self.weights())
+        write_tensors("save_weights", path.as_ref(), self.tensors(""), HashMap::new())
     }
 
-    /// Replaces all weights by those in a file that [`save_weights`](Model::save_weights) wrote.
+    /// All weights with this before their names.
+    pub(crate) fn tensors(&self, prefix: &str) -> impl Iterator<Item = (String, Tensor<'_>)> {
+        self.network.tensors(prefix, &self.weights, &self.state)
+    }
+
+    /// Those of an earlier copy.
+    pub(crate) fn tensors_of<'s>(
+        &'s self,
+        snapshot: &'s Snapshot,
+        prefix: &str,
+    ) -> impl Iterator<Item = (String, Tensor<'s>)> {
+        self.network.tensors(prefix, &snapshot.weights, &snapshot.state)
+    }
+
+    /// Replaces all weights by those in a file that [`save_weights`](Model::save_weights) or
+    /// [`save`](Model::save) wrote.
     ///
     /// # Errors
     /// If the file cannot be read, is damaged, or does not hold exactly this model's weights; the
     /// sentence lists those that are missing, unexpected or different, and the weights are as before.
     pub fn load_weights(&mut self, path: impl AsRef<Path>) -> Result<()> {
         let path = path.as_ref();
-        let loaded = with_tensors(path, self.count_params(), |file| self.take_tensors(file));
+        let loaded = Tensors::open(path).and_then(|mut file| {
+            self.network.compare(&file.infos()).strictly()?;
+            self.read(&mut file, "", &self.network.weight_names())
+        });
+        let loaded = loaded.map(|snapshot| self.restore(&snapshot));
         loaded.map_err(|why| Error::file(format!("load_weights: {} {why}", path.display())))
     }
 
-    /// Takes all weights from a file that has exactly these.
-    fn take_tensors(&mut self, file: &SafeTensors<'_>) -> Result<(), String> {
-        let Self { network, weights, state, .. } = self;
-        let own: Vec<_> = network.named_weights().collect();
-        let mut differences = Differences::default();
-        let stored: Vec<_> =
-            own.iter().map(|(name, spec, _)| differences.tensor(file, name, &spec.shape)).collect();
-        let names: HashSet<&str> = own.iter().map(|(name, ..)| name.as_str()).collect();
-        differences.left_over(file, |name| names.contains(name));
-        differences.judged()?;
-        for ((_, spec, place), stored) in own.into_iter().zip(stored.into_iter().flatten()) {
-            let all = if spec.trainable { &mut **weights } else { &mut **state };
-            all[place].iter_mut().zip(floats(&stored)).for_each(|(to, float)| *to = float);
+    /// Replaces the weights that a file has under the same name and in the same shape, and leaves the
+    /// others. Keras: `load_weights(…, skip_mismatch=True)`.
+    ///
+    /// # Errors
+    /// If the file cannot be read or is damaged, or if nothing in it matches; the weights are then as
+    /// before.
+    ///
+    /// ```
+    /// use convnet::prelude::*;
+    ///
+    /// let network = |classes| {
+    ///     let x = Input::new(3);
+    ///     let features = x.apply(Dense::new(4).name("features"))?;
+    ///     Model::new(&x, features.apply(Dense::new(classes).name("head"))?)
+    /// };
+    /// let folder = tempfile::tempdir().unwrap();
+    /// let path = folder.path().join("weights.safetensors");
+    /// network(10)?.save_weights(&path)?;
+    /// let matching = network(2)?.load_weights_matching(&path)?;
+    /// assert_eq!(matching.loaded, ["features/kernel", "features/bias"]);
+    /// assert_eq!(matching.different.len(), 2);
+    /// # Ok::<(), convnet::Error>(())
+    /// ```
+    pub fn load_weights_matching(&mut self, path: impl AsRef<Path>) -> Result<Matching> {
+        let path = path.as_ref();
+        let loaded = Tensors::open(path).and_then(|mut file| {
+            let matching = self.network.compare(&file.infos());
+            if matching.loaded.is_empty() {
+                return Err(format!("has nothing for this model: {matching}"));
+            }
+            self.restore(&self.read(&mut file, "", &matching.loaded)?);
+            Ok(matching)
+        });
+        loaded
+            .map_err(|why| Error::file(format!("load_weights_matching: {} {why}", path.display())))
+    }
+
+    /// A copy of all weights in which those of these names are as in the file, which has `prefix` before
+    /// each name.
+    pub(crate) fn read<R: Read + Seek>(
+        &self,
+        file: &mut Tensors<R>,
+        prefix: &str,
+        names: &[String],
+    ) -> Result<Snapshot, String> {
+        let wanted: HashSet<&String> = names.iter().collect();
+        let mut snapshot = self.snapshot();
+        for (name, spec, place) in self.network.named_weights() {
+            if wanted.contains(&name) {
+                let Snapshot { weights, state } = &mut snapshot;
+                let floats = if spec.trainable { &mut **weights } else { &mut **state };
+                file.read(&format!("{prefix}{name}"), &mut floats[place])?;
+            }
         }
-        Ok(())
+        Ok(snapshot)
     }
 }
 
-/// What `f` makes of the tensors in a file, which are no more than so many numbers; or why not, as the
-/// end of a sentence that begins with the file.
-pub(crate) fn with_tensors<T>(
-    path: &Path,
-    most: usize,
-    f: impl FnOnce(&SafeTensors<'_>) -> Result<T, String>,
-) -> Result<T, String> {
-    let most = LARGEST_HEADER + 4 * most as u64;
-    let bytes = std::fs::metadata(path).and_then(|metadata| match metadata.len() {
-        size if size > most => Ok(Err(size)),
-        _ => std::fs::read(path).map(Ok),
-    });
-    let bytes = bytes
-        .map_err(|error| format!("cannot be read: {error}; give a file of weights"))?
-        .map_err(|size| {
-            format!("has {size} bytes, more than the weights of this model can take")
-        })?;
-    let file = SafeTensors::deserialize(&bytes)
-        .map_err(|error| format!("is no whole safetensors file: {error}; save the weights anew"))?;
-    f(&file)
-}
-
-/// The numbers of a tensor of `F32`.
-pub(crate) fn floats(tensor: &TensorView<'_>) -> impl Iterator<Item = f32> {
-    tensor.data().as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes))
-}
-
-/// Writes tensors to a safetensors file.
-pub(crate) fn write_tensors<S: Data<Elem = f32>>(
-    who: &str,
-    path: &Path,
-    tensors: Vec<(String, ArrayBase<S, IxDyn>)>,
-) -> Result<()> {
-    let tensors = tensors.into_iter().map(|(name, array)| (name, Tensor(array)));
-    let bytes = serialize(tensors, None).map_err(|error| cannot_write(who, path, &error))?;
-    write_whole(who, path, &bytes)
-}
-
-/// Writes a file beside the one of this name, and puts it in its place when it is complete.
-pub(crate) fn write_whole(who: &str, path: &Path, bytes: &[u8]) -> Result<()> {
-    replace(path, bytes).map_err(|error| cannot_write(who, path, &error))
-}
-
-fn cannot_write(who: &str, path: &Path, error: &dyn fmt::Display) -> Error {
-    Error::file(format!(
-        "{who}: cannot write {}: {error}; give a path that can be written",
-        path.display()
-    ))
-}
-
-fn replace(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let folder = match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
-    let mut builder = tempfile::Builder::new();
-    // As for any new file; the usual ones of a temporary file let nobody else read it.
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    let mut file = builder.tempfile_in(folder)?;
-    file.write_all(bytes)?;
-    file.as_file().sync_all()?;
-    file.persist(path).map(|_| ()).map_err(|error| error.error)
-}
-
-/// An array as the format takes it.
-struct Tensor<S: Data<Elem = f32>>(ArrayBase<S, IxDyn>);
-
-impl<S: Data<Elem = f32>> View for Tensor<S> {
-    fn dtype(&self) -> Dtype {
-        Dtype::F32
+impl Network {
+    /// The names of all weights.
+    pub(crate) fn weight_names(&self) -> Vec<String> {
+        self.named_weights().map(|(name, ..)| name).collect()
     }
 
-    fn shape(&self) -> &[usize] {
-        self.0.shape()
+    /// All weights that lie in these floats, with this before their names.
+    fn tensors<'s>(
+        &'s self,
+        prefix: &str,
+        weights: &'s [f32],
+        state: &'s [f32],
+    ) -> impl Iterator<Item = (String, Tensor<'s>)> {
+        self.named_weights().map(move |(name, spec, place)| {
+            let floats = if spec.trainable { weights } else { state };
+            (format!("{prefix}{name}"), Tensor::new(&spec.shape, &floats[place]))
+        })
     }
 
-    fn data(&self) -> Cow<'_, [u8]> {
-        self.0.iter().flat_map(|float| float.to_le_bytes()).collect::<Vec<u8>>().into()
-    }
-
-    fn data_len(&self) -> usize {
-        4 * self.0.len()
+    /// How the tensors of a file and the weights compare.
+    pub(crate) fn compare(&self, file: &HashMap<String, &TensorInfo>) -> Matching {
+        let mut matching = Matching::default();
+        let mut own = HashSet::new();
+        for (name, spec, _) in self.named_weights() {
+            matching.weight(&name, &spec.shape, file.get(&name).copied());
+            own.insert(name);
+        }
+        matching.left_over(file.keys().filter(|name| !own.contains(*name)).cloned());
+        matching
     }
 }

@@ -69,6 +69,28 @@ impl Common {
         &self.learning_rate
     }
 
+    /// Goes on from a backup: after so many steps, with the learning rate that was set then if it followed
+    /// no schedule. Whether that makes no sense.
+    pub(crate) fn resume(&mut self, iterations: u64, rate: Option<f64>) -> Result<(), String> {
+        /// In thousands of years nobody has taken more steps.
+        const MOST: u64 = 1 << 53;
+        if iterations > MOST {
+            return Err(format!("it has taken {iterations} steps, more than make sense"));
+        }
+        self.iterations = iterations;
+        match (rate, &self.learning_rate) {
+            (Some(rate), _) => {
+                at_least_0([("learning_rate", rate)])?;
+                self.learning_rate = rate.into();
+                Ok(())
+            }
+            (None, LearningRate::Schedule(_)) => Ok(()),
+            (None, LearningRate::Constant(_)) => {
+                Err("its learning rate followed a schedule, and here it is a number".to_string())
+            }
+        }
+    }
+
     pub(super) fn check(&self) -> Result<(), String> {
         self.learning_rate.check()?;
         at_least_0([("weight_decay", self.weight_decay)])?;

@@ -44,7 +44,7 @@ impl Card {
                 _ => lines.extend(wrap(line, SMALL, most)),
             }
         }
-        if let Some(params) = params(&step.weights) {
+        if let Some(params) = params(step) {
             let fixed = if step.is_fixed { " (fixed)" } else { "" };
             lines.extend(wrap(&format!("params: {params}{fixed}"), SMALL, most));
         }

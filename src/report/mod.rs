@@ -3,13 +3,15 @@
 //! The page is one file that needs nothing else, no script and no network; the pictures lie beside it
 //! once more, as SVG and PNG.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use crate::callbacks::{Callback, EarlyStopping, Logs, Training};
+use crate::callbacks::{Callback, EarlyStopping, Logs, State, Training};
 use crate::error::{Error, Result};
-use crate::model::{Model, write_whole};
+use crate::files::{cannot_write, write_whole};
+use crate::model::Model;
 use crate::samples::IntoSamples;
 
 mod architecture;
@@ -84,8 +86,11 @@ pub struct Report<'a> {
     restored: Option<usize>,
 }
 
+/// The name of the page.
+const PAGE: &str = "report.html";
+
 /// What is known of an epoch.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 struct Epoch {
     number: usize,
     logs: Vec<(String, f64)>,
@@ -144,6 +149,11 @@ impl<'a> Report<'a> {
         Self { show: samples.into_iter().collect(), ..self }
     }
 
+    /// The page.
+    pub fn path(&self) -> PathBuf {
+        self.dir.join(PAGE)
+    }
+
     /// Takes over when training was stopped and which weights were restored, for marks on the curves.
     pub fn early_stopping(&mut self, stopping: &EarlyStopping) {
         self.stopped = stopping.stopped_epoch();
@@ -173,21 +183,15 @@ impl<'a> Report<'a> {
     }
 
     fn save(&self, model: &Model, stage: Stage) -> Result<()> {
-        let refuse = |path: &Path, error: std::io::Error| {
-            Error::file(format!(
-                "report: cannot write {}: {error}; give a folder that can be written",
-                path.display()
-            ))
-        };
-        std::fs::create_dir_all(&self.dir).map_err(|error| refuse(&self.dir, error))?;
+        std::fs::create_dir_all(&self.dir)
+            .map_err(|error| cannot_write("report", &self.dir, &error))?;
         let mut page = Page::new(&self.title, stage);
         let facts = self.sections(&mut page, model)?;
         let html = page.finish(&self.subtitle(stage), &facts);
         // The page last: what stands in it is there.
-        let html = ("report.html".to_string(), html.into_bytes());
+        let html = (PAGE.to_string(), html.into_bytes());
         for (name, contents) in page.files.into_iter().chain([html]) {
-            let path = self.dir.join(name);
-            write_whole(&path, &contents).map_err(|error| refuse(&path, error))?;
+            write_whole("report", &self.dir.join(name), &contents)?;
         }
         Ok(())
     }
@@ -244,7 +248,41 @@ impl Callback for Report<'_> {
         self.check(training.model())?;
         self.save(training.model(), Stage::Ended)
     }
+
+    fn state(&self) -> State {
+        let mut state = State::new();
+        for Epoch { number, logs, learning_rate, seconds } in &self.epochs {
+            state = state
+                .number(&format!("{number}/learning_rate"), *learning_rate)
+                .number(&format!("{number}/seconds"), *seconds);
+            for (name, value) in logs {
+                state = state.number(&format!("{number}/{LOGS}{name}"), *value);
+            }
+        }
+        state
+    }
+
+    fn set_state(&mut self, state: &State, _training: &Training<'_>) -> Result<(), String> {
+        let mut epochs = BTreeMap::new();
+        for (key, &value) in &state.numbers {
+            let parts = key.split_once('/').and_then(|(n, what)| Some((n.parse().ok()?, what)));
+            let (number, what) = parts.ok_or_else(|| format!("`{key}` is of no epoch"))?;
+            let epoch =
+                epochs.entry(number).or_insert_with(|| Epoch { number, ..Epoch::default() });
+            match (what, what.strip_prefix(LOGS)) {
+                ("learning_rate", _) => epoch.learning_rate = value,
+                ("seconds", _) => epoch.seconds = value,
+                (_, Some(name)) => epoch.logs.push((name.to_string(), value)),
+                _ => return Err(format!("`{key}` is nothing of an epoch")),
+            }
+        }
+        self.epochs = epochs.into_values().collect();
+        Ok(())
+    }
 }
+
+/// What the names of an epoch's logs begin with in a state.
+const LOGS: &str = "logs/";
 
 /// The command of a process, as a shell takes it.
 fn command(arguments: impl Iterator<Item = OsString>) -> String {

@@ -80,7 +80,7 @@ impl Model {
 pub struct CompiledModel {
     pub(super) model: Model,
     /// The model's network, less the activations that the loss took over.
-    network: Network,
+    pub(super) network: Network,
     objective: Objective,
     pub(super) optimizer: Box<dyn Optimizer>,
     metrics: Vec<OutputMetric>,
@@ -89,9 +89,9 @@ pub struct CompiledModel {
     tensors: Vec<Range<usize>>,
     /// The frozen weights before the current step: forward moves averages before the loss is known.
     state_before: Buffer,
-    slots: Vec<Buffer>,
+    pub(super) slots: Vec<Buffer>,
     /// The gradients of the batches that are to become one step, if there are several.
-    accumulated: Buffer,
+    pub(super) accumulated: Buffer,
     shards: Option<Shards>,
     evaluation: Option<Evaluation>,
 }

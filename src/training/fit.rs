@@ -2,16 +2,20 @@
 
 use std::fmt;
 use std::ops::{ControlFlow, Range};
+use std::path::{Path, PathBuf};
 
 use rand::seq::SliceRandom;
 
+use super::backup::{Backup, Place, settings};
+use super::callbacks::Callbacks;
 use super::compiled::{CompiledModel, Step, Turn, seed_of_samples};
 use super::history::History;
 use super::progress::{Progress, Verbose};
 use super::split::validation_split;
+use super::tallies::Tallies;
 use super::weighting::Weighting;
 use crate::batches::{Chunk, Data};
-use crate::callbacks::{Callback, Logs, Plan, Training};
+use crate::callbacks::{Callback, Logs, Plan, Wishes};
 use crate::error::{Error, ErrorKind, Result};
 use crate::kernels::parallel::inside_pool;
 use crate::labels::{IntoLabels, Labels};
@@ -41,6 +45,7 @@ pub struct Fit<'a> {
     seed: u64,
     verbose: Verbose,
     callbacks: Vec<Box<dyn Callback + 'a>>,
+    resume_from: Option<PathBuf>,
 }
 
 impl<'a> Fit<'a> {
@@ -58,6 +63,7 @@ impl<'a> Fit<'a> {
             seed: 0,
             verbose: Verbose::Auto,
             callbacks: Vec::new(),
+            resume_from: None,
         }
     }
 
@@ -125,6 +131,13 @@ impl<'a> Fit<'a> {
         self.callbacks.push(Box::new(callback));
         self
     }
+
+    /// Goes on from the backup in this folder, which [`BackupAndRestore`](crate::callbacks::BackupAndRestore)
+    /// or a callback of one's own made; that callback goes on from its own without this. Everything but
+    /// `epochs` and `verbose` has to be as it was.
+    pub fn resume_from(self, backup_dir: impl AsRef<Path>) -> Self {
+        Self { resume_from: Some(backup_dir.as_ref().to_path_buf()), ..self }
+    }
 }
 
 impl Default for Fit<'_> {
@@ -147,6 +160,7 @@ impl fmt::Debug for Fit<'_> {
             .field("seed", &self.seed)
             .field("verbose", &self.verbose)
             .field("callbacks", &self.callbacks.len())
+            .field("resume_from", &self.resume_from)
             .finish()
     }
 }
@@ -204,9 +218,16 @@ impl CompiledModel {
             epochs: fit.epochs,
             steps: train.len().div_ceil(fit.batch_size),
             metrics: self.all_keys(validation.is_some()),
+            is_resumed: false,
+            is_complete: false,
         };
-        let mut callbacks = Callbacks { list: fit.callbacks, stop: false, plan };
-        callbacks.list.extend(Progress::callback(fit.verbose));
+        let mut callbacks = Callbacks {
+            list: fit.callbacks,
+            plan,
+            settings: Default::default(),
+            wishes: Wishes::default(),
+            history: History::default(),
+        };
         let task = Task {
             data: &data,
             train: train.collect(),
@@ -218,19 +239,39 @@ impl CompiledModel {
             shuffle: fit.shuffle,
             seed: fit.seed,
         };
+        callbacks.settings = settings(self, &task, &callbacks);
+        let wished = || callbacks.list.iter().find_map(|callback| callback.resume_from());
+        let backup = fit.resume_from.or_else(wished);
+        let backup = backup.map(|folder| Backup::open(&folder, self, &task, &callbacks));
+        let mut backup = backup.transpose()?;
+        callbacks.plan.is_resumed = backup.is_some();
+        callbacks.list.extend(Progress::callback(fit.verbose));
         inside_pool(|| {
-            let trained = self.train_epochs(&task, &mut callbacks);
+            let trained = self.train_epochs(&task, backup.as_mut(), &mut callbacks);
+            callbacks.plan.is_complete = trained.is_ok();
             let ended = callbacks.end(self);
-            let history = trained?;
-            ended.map(|()| history)
-        })
+            trained.and(ended)
+        })?;
+        Ok(callbacks.history)
     }
 
-    fn train_epochs(&mut self, task: &Task<'_>, callbacks: &mut Callbacks<'_>) -> Result<History> {
-        let mut history = History::default();
+    fn train_epochs(
+        &mut self,
+        task: &Task<'_>,
+        mut backup: Option<&mut Backup>,
+        callbacks: &mut Callbacks<'_>,
+    ) -> Result<()> {
         let mut order = task.train.clone();
+        let mut from = Place { epoch: task.epochs.start, batch: 0 };
         callbacks.begin(self)?;
-        for epoch in task.epochs.clone() {
+        if let Some(backup) = &mut backup {
+            (from, callbacks.history) = (backup.place(), backup.history(task));
+            backup.restore(self, task, callbacks)?;
+            if backup.is_over() {
+                return Ok(());
+            }
+        }
+        for epoch in from.epoch..task.epochs.end {
             let seed = derive(task.seed, epoch as u64);
             if task.shuffle {
                 // From the same order every time, so that an epoch depends on its number alone.
@@ -238,7 +279,13 @@ impl CompiledModel {
                 order.shuffle(&mut generator(seed));
             }
             callbacks.call(self, |callback, training| callback.on_epoch_begin(epoch, training))?;
-            let mut logs = self.train_epoch(task, &order, epoch, seed, callbacks)?;
+            let mut tallies = self.tallies();
+            if let (Some(backup), true) = (&mut backup, from.batch > 0) {
+                backup.restore(self, task, callbacks)?;
+                backup.restore_tallies(&mut tallies)?;
+            }
+            let place = Place { epoch, batch: std::mem::take(&mut from.batch) };
+            let mut logs = self.train_epoch(task, &order, place, &mut tallies, callbacks)?;
             if let Some((data, indices)) = &task.validation {
                 callbacks.call(self, |callback, training| callback.on_test_begin(training))?;
                 let mut tallies = self.tallies();
@@ -260,37 +307,46 @@ impl CompiledModel {
             callbacks.call(self, |callback, training| {
                 callback.on_epoch_end(epoch, &mut logs, training)
             })?;
-            history.push(epoch, &logs);
-            if callbacks.stop {
+            callbacks.history.push(epoch, &logs);
+            let place = Place { epoch: epoch + 1, batch: 0 };
+            callbacks.end_of_moment(self, task, place, None)?;
+            if callbacks.wishes.stop {
                 break;
             }
         }
-        Ok(history)
+        Ok(())
     }
 
-    /// Every batch of an epoch.
+    /// Every batch of an epoch from this place on.
     fn train_epoch(
         &mut self,
         task: &Task<'_>,
         order: &[usize],
-        epoch: usize,
-        seed: u64,
+        place: Place,
+        tallies: &mut Tallies,
         callbacks: &mut Callbacks<'_>,
     ) -> Result<Logs> {
-        let mut tallies = self.tallies();
-        let batch_size = task.batch_size.min(order.len());
+        let epoch = place.epoch;
+        let seed = derive(task.seed, epoch as u64);
+        let batch_size = task.batch_size();
         let weighting =
             Weighting { samples: task.data.sample_weight(), classes: task.class_weight.as_deref() };
-        let mut batches = 0..;
+        // What had been stopped in the middle of an epoch only ends it.
+        let done = if callbacks.wishes.stop && place.batch > 0 {
+            order.len()
+        } else {
+            order.len().min(place.batch * batch_size)
+        };
+        let rest = &order[done..];
+        let mut batches = place.batch..;
         let step = |chunk: Chunk<'_>| {
             let batch = batches.next().unwrap_or_default();
             self.check_loaded(task.data, &chunk)?;
             callbacks
                 .call(self, |callback, training| callback.on_train_batch_begin(batch, training))?;
             let seed = derive(seed, batch as u64);
-            let turn = turn(batch, order.len(), batch_size, task.gradient_accumulation_steps);
-            let step = Step { batch_size, seed, weighting, turn };
-            let trained = self.train_samples(&chunk, step, &mut tallies);
+            let step = Step { batch_size, seed, weighting, turn: task.turn(batch) };
+            let trained = self.train_samples(&chunk, step, tallies);
             if let Err(loss) = trained
                 && !callbacks.accept(self, batch, loss)?
             {
@@ -304,9 +360,12 @@ impl CompiledModel {
             callbacks.call(self, |callback, training| {
                 callback.on_train_batch_end(batch, logs, training)
             })?;
-            Ok(if callbacks.stop { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+            let place = Place { epoch, batch: batch + 1 };
+            callbacks.end_of_moment(self, task, place, Some(tallies))?;
+            let stop = callbacks.wishes.stop;
+            Ok(if stop { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
         };
-        task.data.each(order, batch_size, Some(seed_of_samples(seed)), step)?;
+        task.data.each(rest, batch_size, Some(seed_of_samples(seed)), step)?;
         Ok(tallies.logs().clone())
     }
 
@@ -331,86 +390,33 @@ fn diverged(what: &str, when: &str, weights: &str) -> Error {
     Error::new(ErrorKind::Diverged, why)
 }
 
-/// The place of a batch of an epoch of `n` samples among the `steps` batches that become one step.
-fn turn(batch: usize, n: usize, batch_size: usize, steps: usize) -> Turn {
-    let of_step = batch_size.saturating_mul(steps);
-    let start = batch * batch_size;
-    let first = start / of_step * of_step;
-    let end = n.min(first.saturating_add(of_step));
-    Turn { of: end - first, first: start == first, last: start + batch_size >= end }
-}
-
 /// A training whose data and settings have been checked.
-struct Task<'t> {
+pub(super) struct Task<'t> {
     data: &'t Data<'t>,
     /// The samples to train on, and those to validate with.
-    train: Vec<usize>,
-    validation: Option<(&'t Data<'t>, Vec<usize>)>,
-    epochs: Range<usize>,
-    batch_size: usize,
-    class_weight: Option<Vec<f32>>,
-    gradient_accumulation_steps: usize,
-    shuffle: bool,
-    seed: u64,
+    pub(super) train: Vec<usize>,
+    pub(super) validation: Option<(&'t Data<'t>, Vec<usize>)>,
+    pub(super) epochs: Range<usize>,
+    pub(super) batch_size: usize,
+    pub(super) class_weight: Option<Vec<f32>>,
+    pub(super) gradient_accumulation_steps: usize,
+    pub(super) shuffle: bool,
+    pub(super) seed: u64,
 }
 
-/// The callbacks of a training and what they share.
-struct Callbacks<'a> {
-    list: Vec<Box<dyn Callback + 'a>>,
-    plan: Plan,
-    stop: bool,
-}
-
-impl Callbacks<'_> {
-    /// Whether a callback takes a loss that is not finite for the end of training; all are asked.
-    fn accept(&mut self, compiled: &mut CompiledModel, batch: usize, loss: f64) -> Result<bool> {
-        let mut accepted = false;
-        self.call(compiled, |callback, training| {
-            accepted |= callback.on_invalid_loss(batch, loss, training)?;
-            Ok(())
-        })?;
-        self.stop |= accepted;
-        Ok(accepted)
+impl Task<'_> {
+    /// The most samples a batch has.
+    fn batch_size(&self) -> usize {
+        self.batch_size.min(self.train.len())
     }
 
-    /// Tells all that training begins; what comes after one that refuses has no part in it.
-    fn begin(&mut self, compiled: &mut CompiledModel) -> Result<()> {
-        let mut told = 0;
-        let begun = self.call(compiled, |callback, training| {
-            told += 1;
-            callback.on_train_begin(training)
-        });
-        if begun.is_err() {
-            self.list.truncate(told);
-        }
-        begun
-    }
-
-    /// Tells all that training has ended, whatever one of them says; the first error comes out.
-    fn end(&mut self, compiled: &mut CompiledModel) -> Result<()> {
-        let mut ended = Ok(());
-        self.call(compiled, |callback, training| {
-            let told = callback.on_train_end(training);
-            if ended.is_ok() {
-                ended = told;
-            }
-            Ok(())
-        })?;
-        ended
-    }
-
-    /// Calls all, in order; the first error ends it.
-    fn call(
-        &mut self,
-        compiled: &mut CompiledModel,
-        mut moment: impl FnMut(&mut dyn Callback, &mut Training<'_>) -> Result<()>,
-    ) -> Result<()> {
-        let mut training = Training {
-            model: &mut compiled.model,
-            optimizer: &mut *compiled.optimizer,
-            plan: &self.plan,
-            stop: &mut self.stop,
-        };
-        self.list.iter_mut().try_for_each(|callback| moment(&mut **callback, &mut training))
+    /// The place of a batch of an epoch among those that become one step.
+    pub(super) fn turn(&self, batch: usize) -> Turn {
+        let (n, batch_size) = (self.train.len(), self.batch_size());
+        let of_step = batch_size.saturating_mul(self.gradient_accumulation_steps);
+        let start = batch * batch_size;
+        let first = start / of_step * of_step;
+        let end = n.min(first.saturating_add(of_step));
+        Turn { of: end - first, first: start == first, last: start + batch_size >= end }
     }
 }

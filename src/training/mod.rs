@@ -1,5 +1,7 @@
 //! Training: a compiled model, `fit` and what it returns.
 
+mod backup;
+mod callbacks;
 mod compiled;
 mod evaluation;
 mod fit;

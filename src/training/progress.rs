@@ -45,22 +45,25 @@ pub(super) struct Progress {
     started: Instant,
     /// The end of the first step, which takes longer than the others and says nothing about them.
     first_step: Option<Instant>,
+    /// Batches of the epoch that are done, and those that were so when it began or was resumed.
     seen: usize,
+    before: usize,
 }
 
 impl Progress {
     /// `None` if nothing is to be printed.
     pub(super) fn callback(verbose: Verbose) -> Option<Box<dyn Callback>> {
         let started = Instant::now();
-        let progress = Self { verbose, bar: None, started, first_step: None, seen: 0 };
+        let progress = Self { verbose, bar: None, started, first_step: None, seen: 0, before: 0 };
         (verbose != Verbose::Silent).then(|| Box::new(progress) as _)
     }
 
     /// Seconds that a step takes.
     fn pace(&self, now: Instant) -> f64 {
+        let steps = self.seen - self.before;
         match self.first_step {
-            Some(first) if self.seen > 1 => (now - first).as_secs_f64() / (self.seen - 1) as f64,
-            _ => (now - self.started).as_secs_f64() / self.seen.max(1) as f64,
+            Some(first) if steps > 1 => (now - first).as_secs_f64() / (steps - 1) as f64,
+            _ => (now - self.started).as_secs_f64() / steps.max(1) as f64,
         }
     }
 }
@@ -83,7 +86,7 @@ impl Callback for Progress {
         }
         self.started = Instant::now();
         self.first_step = None;
-        self.seen = 0;
+        (self.seen, self.before) = (0, 0);
         Ok(())
     }
 
@@ -94,8 +97,10 @@ impl Callback for Progress {
         training: &mut Training<'_>,
     ) -> Result<()> {
         let now = Instant::now();
-        self.first_step.get_or_insert(now);
         self.seen = batch + 1;
+        if self.first_step.is_none() {
+            (self.first_step, self.before) = (Some(now), batch);
+        }
         let (seen, steps, pace) = (self.seen, training.steps(), self.pace(now));
         if let Some(bar) = &mut self.bar {
             let left = pace * (steps - seen) as f64;
@@ -224,8 +229,14 @@ mod tests {
         let now = Instant::now();
         let second = std::time::Duration::from_secs(1);
         let first_step = Some(now + 10 * second);
-        let mut progress =
-            Progress { verbose: Verbose::Line, bar: None, started: now, first_step, seen: 1 };
+        let mut progress = Progress {
+            verbose: Verbose::Line,
+            bar: None,
+            started: now,
+            first_step,
+            seen: 1,
+            before: 0,
+        };
         assert_eq!(progress.pace(now + 10 * second), 10.0);
         progress.seen = 5;
         assert_eq!(progress.pace(now + 12 * second), 0.5);

@@ -115,6 +115,27 @@ impl Tallies {
         self.penalty += penalty * samples as f64;
     }
 
+    /// Shows every number that is kept to `f`, which may change it; or says which metric does not.
+    pub(super) fn each_number(&mut self, f: &mut dyn FnMut(&mut f64)) -> Result<(), String> {
+        let mut samples = self.samples as f64;
+        f(&mut samples);
+        // What comes from a file may be any number.
+        self.samples = samples.clamp(0.0, u32::MAX.into()) as usize;
+        f(&mut self.penalty);
+        for output in &mut self.outputs {
+            f(&mut output.loss);
+            for (keys, metric) in &mut output.metrics {
+                if !metric.each_number(f) {
+                    return Err(format!(
+                        "the tally of {} does not write each_number",
+                        keys.join(", ")
+                    ));
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// The means so far.
     pub(super) fn logs(&mut self) -> &Logs {
         let samples = self.samples as f64;

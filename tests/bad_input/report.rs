@@ -49,6 +49,6 @@ fn a_folder_that_cannot_be_written_is_refused() {
         assert_eq!(error.kind(), File);
         let start = format!("report: cannot write {}: ", at.display());
         assert!(error.to_string().starts_with(&start), "{error}");
-        assert!(error.to_string().ends_with("; give a folder that can be written"), "{error}");
+        assert!(error.to_string().ends_with("; give a path that can be written"), "{error}");
     }
 }

@@ -202,14 +202,14 @@ fn weights_of_another_model() {
         &mut networks::plain().unwrap(),
         &fixture("small.weights.h5"),
         "does not fit this model: missing: `conv2d_1/kernel`, `conv2d_1/bias`; unexpected: \
-         `batch_normalization/vars/0` of `norm`, `batch_normalization/vars/1` of `norm`, \
-         `batch_normalization/vars/2` of `norm`, `batch_normalization/vars/3` of `norm`, \
-         `batch_normalization_1/vars/0` of `flat_norm`, `batch_normalization_1/vars/1` of `flat_norm`, \
-         `batch_normalization_1/vars/2` of `flat_norm`, `batch_normalization_1/vars/3` of `flat_norm`, \
-         `dense_2/vars/0` of `head`, `dense_2/vars/1` of `head`, `depthwise_conv2d/vars/0` of \
-         `depthwise`, `depthwise_conv2d/vars/1` of `depthwise`, `separable_conv2d/vars/0` of \
-         `separable`, `separable_conv2d/vars/1` of `separable`, `separable_conv2d/vars/2` of \
-         `separable`; different: `conv2d/kernel` (F32 of shape (3, 3, 1, 4) in the file, F32 of shape \
+         `batch_normalization/vars/0 of norm`, `batch_normalization/vars/1 of norm`, \
+         `batch_normalization/vars/2 of norm`, `batch_normalization/vars/3 of norm`, \
+         `batch_normalization_1/vars/0 of flat_norm`, `batch_normalization_1/vars/1 of flat_norm`, \
+         `batch_normalization_1/vars/2 of flat_norm`, `batch_normalization_1/vars/3 of flat_norm`, \
+         `dense_2/vars/0 of head`, `dense_2/vars/1 of head`, `depthwise_conv2d/vars/0 of \
+         depthwise`, `depthwise_conv2d/vars/1 of depthwise`, `separable_conv2d/vars/0 of \
+         separable`, `separable_conv2d/vars/1 of separable`, `separable_conv2d/vars/2 of \
+         separable`; different: `conv2d/kernel` (F32 of shape (3, 3, 1, 4) in the file, F32 of shape \
          (3, 3, 1, 3) here), `conv2d/bias` (F32 of shape (4) in the file, F32 of shape (3) here), \
          `dense/kernel` (F32 of shape (36, 5) in the file, F32 of shape (64, 6) here), `dense/bias` (F32 \
          of shape (5) in the file, F32 of shape (6) here), `dense_1/kernel` (F32 of shape (6, 5) in the \

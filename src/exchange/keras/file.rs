@@ -118,7 +118,7 @@ impl KerasFile {
             _ if path.starts_with("/optimizer") || path.contains("/seed_generator") => {}
             _ => {
                 let path = path.trim_start_matches('/');
-                self.others.extend(weights.iter().map(|w| format!("`{path}/{}`", w.name())));
+                self.others.extend(weights.iter().map(|w| format!("{path}/{}", w.name())));
             }
         }
     }

@@ -7,14 +7,15 @@ use ndarray::ArrayD;
 
 use super::file::{KerasFile, Stored};
 use crate::layers::snake_case;
-use crate::model::{Differences, Network, Step};
+use crate::model::{Matching, Network, Step};
 
 /// All weights of a network by name, as a file has them.
 pub(super) fn weights(
     network: &Network,
     file: &KerasFile,
 ) -> Result<Vec<(String, ArrayD<f32>)>, String> {
-    let mut differences = Differences { unexpected: file.others.clone(), ..Differences::default() };
+    let mut matching = Matching::default();
+    matching.left_over(file.others.iter().cloned());
     let mut weights = Vec::new();
     let (pairs, left) = paired(network, &file.layers);
     for (step, stored) in pairs {
@@ -22,13 +23,13 @@ pub(super) fn weights(
         for (index, spec) in step.weights.iter().enumerate() {
             let name = format!("{}/{}", step.name, spec.name);
             let Some(weight) = found.get(index) else {
-                differences.missing.push(format!("`{name}`"));
+                matching.missing.push(name);
                 continue;
             };
             match read(weight, &spec.shape) {
                 Ok(floats) => weights.push((name, floats)),
                 Err(Unfit::Differs(dtype, shape)) => {
-                    differences.differs(&name, &dtype, &shape, &spec.shape);
+                    matching.differs(&name, &dtype, &shape, &spec.shape);
                 }
                 Err(Unfit::Damaged(why)) => {
                     return Err(format!("has damaged numbers for `{name}`: {why}; save them anew"));
@@ -36,12 +37,10 @@ pub(super) fn weights(
             }
         }
         let more = found.iter().skip(step.weights.len());
-        differences
-            .unexpected
-            .extend(stored.iter().flat_map(|stored| places(stored, more.clone())));
+        matching.left_over(stored.iter().flat_map(|stored| places(stored, more.clone())));
     }
-    differences.unexpected.extend(left.iter().flat_map(|left| places(left, left.weights.iter())));
-    differences.judged()?;
+    matching.left_over(left.iter().flat_map(|left| places(left, left.weights.iter())));
+    matching.strictly()?;
     Ok(weights)
 }
 
@@ -80,7 +79,7 @@ fn places<'a>(
     stored: &'a Stored,
     weights: impl Iterator<Item = &'a Dataset>,
 ) -> impl Iterator<Item = String> {
-    weights.map(|weight| format!("`{}/vars/{}` of `{}`", stored.place, weight.name(), stored.name))
+    weights.map(|weight| format!("{}/vars/{} of {}", stored.place, weight.name(), stored.name))
 }
 
 /// Why a weight is not taken.

@@ -7,7 +7,8 @@ use prost::Message;
 use self::graph::Graph;
 use self::proto::{ModelProto, OperatorSetIdProto};
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::{Model, write_whole};
+use crate::files::write_whole;
+use crate::model::Model;
 
 mod graph;
 mod layers;

@@ -1,14 +1,15 @@
 //! Weights to and from PyTorch, as safetensors files of a `state_dict`.
 
 use std::collections::{HashMap, HashSet};
+use std::fs::File;
 use std::path::Path;
 
-use ndarray::{ArrayD, IxDyn};
-use safetensors::SafeTensors;
+use ndarray::ArrayD;
 
 use self::layers::{Tensor, tensors};
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::{Differences, Model, floats, with_tensors, write_tensors};
+use crate::files::{self, Tensors, write_tensors};
+use crate::model::{Matching, Model};
 
 mod layers;
 mod order;
@@ -64,7 +65,7 @@ impl Model {
         let path = path.as_ref();
         let refuse = |why: String| Error::file(format!("load_pytorch: {} {why}", path.display()));
         let tensors = self.pytorch_tensors("load_pytorch", modules)?;
-        let loaded = with_tensors(path, self.count_params(), |file| loaded(&tensors, file));
+        let loaded = Tensors::open(path).and_then(|mut file| loaded(&tensors, &mut file));
         let weights = loaded.map_err(refuse)?;
         for (name, weight) in weights {
             self.set_weight(&name, &weight)?;
@@ -99,9 +100,10 @@ impl Model {
         let tensors = self.pytorch_tensors("save_pytorch", modules)?.into_iter();
         let tensors = tensors.map(|tensor| {
             let there = tensor.there(weights[&tensor.weight].view());
-            (tensor.name, there)
+            let floats: Vec<f32> = there.iter().copied().collect();
+            (tensor.name, files::Tensor::new(&tensor.shape, floats))
         });
-        write_tensors("save_pytorch", path.as_ref(), tensors.collect())
+        write_tensors("save_pytorch", path.as_ref(), tensors, HashMap::new())
     }
 
     /// What the model has in a `state_dict`.
@@ -132,18 +134,21 @@ impl Model {
 /// The weights of a file as they are here.
 fn loaded(
     tensors: &[Tensor],
-    file: &SafeTensors<'_>,
+    file: &mut Tensors<File>,
 ) -> Result<Vec<(String, ArrayD<f32>)>, String> {
-    let mut differences = Differences::default();
-    let mut weights = Vec::new();
+    let mut matching = Matching::default();
+    let infos = file.infos();
     for tensor in tensors {
-        let Some(found) = differences.tensor(file, &tensor.name, &tensor.shape) else { continue };
-        let array = ArrayD::from_shape_vec(IxDyn(&tensor.shape), floats(&found).collect());
-        let array = array.map_err(|error| format!("is damaged: {error}; save the weights anew"))?;
-        weights.push((tensor.weight.clone(), tensor.here(array)));
+        matching.weight(&tensor.name, &tensor.shape, infos.get(&tensor.name).copied());
     }
     let own: HashSet<&str> = tensors.iter().map(|tensor| &*tensor.name).collect();
-    differences.left_over(file, |name| own.contains(name) || name.ends_with(COUNTED_BATCHES));
-    differences.judged()?;
-    Ok(weights)
+    let others = infos.into_keys().filter(|name| !own.contains(&**name));
+    matching.left_over(others.filter(|name| !name.ends_with(COUNTED_BATCHES)));
+    matching.strictly()?;
+    let weights = tensors.iter().map(|tensor| {
+        let mut array = ArrayD::zeros(&*tensor.shape);
+        file.read(&tensor.name, array.as_slice_mut().expect("a new array is in standard order"))?;
+        Ok((tensor.weight.clone(), tensor.here(array)))
+    });
+    weights.collect()
 }
