@@ -138,6 +138,6 @@ fn files_that_are_damaged() {
         &mut model,
         &path,
         &networks::PLAIN,
-        "is no whole safetensors file: header too small; save the weights anew",
+        "is no whole safetensors file: it has 0 bytes; save it anew",
     );
 }
