@@ -267,6 +267,7 @@ fn every_section_is_seen_and_nothing_overflows() {
             let noise: &[&Value] = &[];
             assert_eq!(browser.noise(), noise, "{at}");
             if let Some(shots) = std::env::var_os("REPORT_SCREENSHOTS") {
+                fs::create_dir_all(&shots).unwrap();
                 browser.keep(Path::new(&shots), &format!("{name}-{width}-{scheme}"));
             }
         }
