@@ -97,6 +97,8 @@ fn gradient_body<F: Fma>(f: Function, from: &[f32], dy: &mut [f32]) {
             dy * F::fma(x, exp::normal_density::<F>(x), exp::normal_cdf::<F>(x))
         }),
         Function::GeluByTanh => scale(from, dy, |x, dy| {
+            // From here on `t` is ±1 and the slope 1 or 0, where the square of x may be infinite.
+            let x = x.clamp(-10.0, 10.0);
             let t = exp::tanh::<F>(inner::<F>(x));
             let slope = SCALE * F::fma(3.0 * CUBE * x, x, 1.0);
             dy * 0.5 * F::fma(x * F::fma(-t, t, 1.0), slope, 1.0 + t)
@@ -190,6 +192,15 @@ mod tests {
             }
             x * (0.5 + (-x * x / 2.0).exp() / std::f64::consts::TAU.sqrt() * sum)
         });
+    }
+
+    #[test]
+    fn the_slope_of_gelu_by_tanh_was_nan_where_squares_are_infinite() {
+        for level in Level::all() {
+            let mut dy = [3.0; 4];
+            gradient(level, Function::GeluByTanh, &[1e20, -1e20, f32::MAX, f32::MIN], &mut dy);
+            assert_eq!(dy, [3.0, 0.0, 3.0, 0.0]);
+        }
     }
 
     #[test]

@@ -15,6 +15,8 @@ mod exp;
 pub(crate) mod gemm;
 mod gemm_tile;
 pub(crate) mod grouped;
+#[cfg(test)]
+mod guarded;
 mod im2col;
 pub(crate) mod interpolate;
 pub(crate) mod lanes;

@@ -2,6 +2,7 @@ use super::backward_weights::{backward_weights, backward_weights_scratch};
 use super::forward::{backward_input, forward};
 use super::pack::{pack_backward, pack_forward, packed_backward_len, packed_forward_len};
 use super::*;
+use crate::kernels::guarded::Guarded;
 use crate::kernels::parallel::assert_same_bits;
 use crate::kernels::window::testing::{floats, windows};
 use crate::kernels::window::{Padding, Window};
@@ -12,6 +13,15 @@ fn assert_close(what: &str, got: &[f32], want: &[f64]) {
     for (i, (&got, &want)) in got.iter().zip(want).enumerate() {
         assert!((f64::from(got) - want).abs() <= 1e-4, "{what} [{i}]: {got}, not {want}");
     }
+}
+
+fn guarded(len: usize, seed: u32) -> Guarded {
+    Guarded::new(&floats(len, seed))
+}
+
+/// What a kernel is to write, or may write in.
+fn unset(len: usize) -> Guarded {
+    Guarded::new(&vec![f32::NAN; len])
 }
 
 /// The definition: `f` is called with each number of `x`, and which row of `w` it is multiplied with
@@ -48,8 +58,8 @@ fn convs() -> impl Iterator<Item = Conv> {
 fn forward_matches_its_definition() {
     for conv in convs() {
         let (n, f) = (2, conv.filters);
-        let (x, w) = (floats(n * conv.input_len(), 1), floats(conv.depth() * f, 2));
-        let bias = floats(f, 3);
+        let (x, w) = (guarded(n * conv.input_len(), 1), guarded(conv.depth() * f, 2));
+        let bias = guarded(f, 3);
         let mut want = vec![0.0; n * conv.output_len()];
         each_product(&conv, n, |xi, k, yi| {
             for j in 0..f {
@@ -57,9 +67,9 @@ fn forward_matches_its_definition() {
             }
         });
         for level in Level::all() {
-            let mut packed = vec![f32::NAN; packed_forward_len(level, &conv)];
+            let mut packed = unset(packed_forward_len(level, &conv));
             pack_forward(level, &conv, &w, &mut packed);
-            let mut y = vec![f32::NAN; want.len()];
+            let mut y = unset(want.len());
             forward(level, &conv, &x, &packed, None, false, &mut y);
             assert_close(&format!("{level:?} {conv:?}"), &y, &want);
             forward(level, &conv, &x, &packed, Some(&bias), true, &mut y);
@@ -75,7 +85,7 @@ fn forward_matches_its_definition() {
 fn backward_input_matches_its_definition() {
     for conv in convs() {
         let (n, f) = (2, conv.filters);
-        let (dy, w) = (floats(n * conv.output_len(), 1), floats(conv.depth() * f, 2));
+        let (dy, w) = (guarded(n * conv.output_len(), 1), guarded(conv.depth() * f, 2));
         let mut want = vec![0.0; n * conv.input_len()];
         each_product(&conv, n, |xi, k, yi| {
             for j in 0..f {
@@ -83,9 +93,9 @@ fn backward_input_matches_its_definition() {
             }
         });
         for level in Level::all() {
-            let mut packed = vec![f32::NAN; packed_backward_len(level, &conv)];
+            let mut packed = unset(packed_backward_len(level, &conv));
             pack_backward(level, &conv, &w, &mut packed);
-            let mut dx = vec![f32::NAN; want.len()];
+            let mut dx = unset(want.len());
             backward_input(level, &conv, &dy, &packed, &mut dx);
             assert_close(&format!("{level:?} {conv:?}"), &dx, &want);
         }
@@ -97,7 +107,7 @@ fn backward_weights_match_their_definition() {
     for conv in convs() {
         for n in [0, 1, 3] {
             let f = conv.filters;
-            let (x, dy) = (floats(n * conv.input_len(), 1), floats(n * conv.output_len(), 2));
+            let (x, dy) = (guarded(n * conv.input_len(), 1), guarded(n * conv.output_len(), 2));
             let (mut want, mut want_bias) = (vec![0.0; conv.depth() * f], vec![0.0; f]);
             each_product(&conv, n, |xi, k, yi| {
                 for j in 0..f {
@@ -106,8 +116,8 @@ fn backward_weights_match_their_definition() {
             });
             dy.iter().enumerate().for_each(|(i, &dy)| want_bias[i % f] += f64::from(dy));
             for level in Level::all() {
-                let mut scratch = vec![f32::NAN; backward_weights_scratch(level, &conv, n)];
-                let (mut dw, mut db) = (vec![f32::NAN; want.len()], vec![f32::NAN; f]);
+                let mut scratch = unset(backward_weights_scratch(level, &conv, n));
+                let (mut dw, mut db) = (unset(want.len()), unset(f));
                 backward_weights(level, &conv, &x, &dy, &mut scratch, &mut dw, &mut db);
                 assert_close(&format!("dw, {level:?} {conv:?}"), &dw, &want);
                 assert_close(&format!("db, {level:?} {conv:?}"), &db, &want_bias);

@@ -1,3 +1,4 @@
+use super::super::guarded::Guarded;
 use super::super::parallel::assert_same_bits;
 use super::super::simd::level;
 use super::*;
@@ -20,26 +21,36 @@ fn naive(c: &mut [f32], a: Matrix<'_>, b: Matrix<'_>, write: Write) {
     }
 }
 
+/// The floats of a larger matrix, in which a part is to lie: there is nothing but NaN beside that.
+fn around(rows: usize, cols: usize, transposed: bool, seed: usize) -> Guarded {
+    let [rows, cols] = if transposed { [cols, rows] } else { [rows, cols] };
+    let mut all = Guarded::new(&vec![f32::NAN; (rows + 2) * (cols + 3)]);
+    let lines = all.chunks_exact_mut(cols + 3).skip(1);
+    for (line, part) in lines.zip(floats(rows * cols, seed).chunks_exact(cols.max(1))) {
+        line[2..cols + 2].copy_from_slice(part);
+    }
+    all
+}
+
 /// The part of a larger matrix, whose rows therefore lie apart, or its transpose.
 fn operand(all: &[f32], rows: usize, cols: usize, transposed: bool) -> Matrix<'_> {
     let [rows, cols] = if transposed { [cols, rows] } else { [rows, cols] };
-    let all = Matrix::new(&all[..(rows + 2) * (cols + 3)], rows + 2, cols + 3);
-    let part = all.block(1..rows + 1, 2..cols + 2);
+    let part = Matrix::new(all, rows + 2, cols + 3).block(1..rows + 1, 2..cols + 2);
     if transposed { part.t() } else { part }
 }
 
 fn compare(m: usize, k: usize, n: usize) {
-    let [a, b] = [floats((m + 5) * (k + 5), 1), floats((k + 5) * (n + 5), 2)];
     for (at, bt) in [(false, false), (false, true), (true, false), (true, true)] {
+        let [a, b] = [around(m, k, at, 1), around(k, n, bt, 2)];
         let [a, b] = [operand(&a, m, k, at), operand(&b, k, n, bt)];
         for write in [Overwrite, Add] {
             let mut wanted = floats(m * n, 3);
             naive(&mut wanted, a, b, write);
             for level in Level::all() {
                 for product in [gemm, par_gemm] {
-                    let mut c = floats(m * n, 3);
+                    let mut c = Guarded::new(&floats(m * n, 3));
                     product(level, &mut c, a, b, write);
-                    assert_eq!(c, wanted, "{level:?} {m}×{k}×{n} {at} {bt} {write:?}");
+                    assert_eq!(*c, wanted, "{level:?} {m}×{k}×{n} {at} {bt} {write:?}");
                 }
             }
         }

@@ -79,8 +79,10 @@ pub(crate) fn backward_weights(
         .zip(dy.par_chunks(group * y_len));
     groups.worth(flops(conv.flops(blocks * LANES))).for_each(|((sum, x), dy)| {
         let (dw, db) = sum.split_at_mut(w_len);
-        if x_len == conv.channels && y_len == conv.filters {
-            dense::backward_weights(level(), [x_len, y_len], x, dy, dw, db);
+        // A single pixel under a kernel of one: with a larger one there are taps beside it.
+        let Conv { channels: c, filters: f, .. } = *conv;
+        if conv.lens() == [c, c * f, f] {
+            dense::backward_weights(level(), [c, f], x, dy, dw, db);
         } else {
             conv_weights::backward_weights(level(), conv, x, dy, dw, db);
         }

@@ -1,5 +1,6 @@
 use super::*;
 use crate::kernels::buffer::Buffer;
+use crate::kernels::guarded::Guarded;
 use proptest::prelude::*;
 
 /// The definition, in f64: calls `f(x, w, y)` with the indices of each product of the convolution.
@@ -38,9 +39,9 @@ fn error(found: &[f32], expected: &[f64]) -> f64 {
 }
 
 struct Results {
-    y: Buffer,
-    dx: Buffer,
-    dw: Buffer,
+    y: Guarded,
+    dx: Guarded,
+    dw: Guarded,
 }
 
 fn compute(
@@ -51,7 +52,7 @@ fn compute(
     relu: bool,
 ) -> Results {
     let [_, c, f] = dims;
-    let [mut y, mut dx, mut dw] = [dy, x, w].map(|like| Buffer::zeros(like.len()));
+    let [mut y, mut dx, mut dw] = [dy, x, w].map(|like| Guarded::new(&vec![f32::NAN; like.len()]));
     let mut u = Buffer::zeros(weights_len([c, f]));
     transform_weights(level, window, [c, f], w, &mut u);
     forward(level, window, dims, x, &u, Some(bias), relu, &mut y);
@@ -66,10 +67,11 @@ fn compute(
 fn check(window: &Window, dims: [usize; 3], relu: bool) {
     let [n, c, f] = dims;
     let pixels = |[h, w]: [usize; 2]| n * h * w;
-    let x = random(pixels(window.input) * c, 1);
-    let w = random(window.kernel[0] * window.kernel[1] * c * f, 2);
-    let bias = random(f, 3);
-    let dy = random(pixels(window.output) * f, 4);
+    let guarded = |len, seed| Guarded::new(&random(len, seed));
+    let x = guarded(pixels(window.input) * c, 1);
+    let w = guarded(window.kernel[0] * window.kernel[1] * c * f, 2);
+    let bias = guarded(f, 3);
+    let dy = guarded(pixels(window.output) * f, 4);
     let mut y: Vec<f64> = (0..dy.len()).map(|i| f64::from(bias[i % f])).collect();
     let (mut dx, mut dw) = (vec![0.0; x.len()], vec![0.0; w.len()]);
     products(window, dims, |i, j, k| {
