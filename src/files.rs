@@ -17,7 +17,7 @@ const UNFINISHED: &str = ".unfinished";
 /// Writes a file beside the one of this name, and puts it in its place when it is complete: whatever
 /// happens, there is the old file or the new one.
 pub(crate) fn write_whole(who: &str, path: &Path, bytes: &[u8]) -> error::Result<()> {
-    replace(path, bytes).map_err(|error| cannot_write(who, path, &error))
+    replace(path, |file| file.write_all(bytes)).map_err(|error| cannot_write(who, path, &error))
 }
 
 /// What a writer says of a path that takes no file.
@@ -28,7 +28,11 @@ pub(crate) fn cannot_write(who: &str, path: &Path, why: &dyn fmt::Display) -> Er
     ))
 }
 
-fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+/// Puts what `write` writes in the place of a file once it is complete.
+pub(crate) fn replace(
+    path: &Path,
+    write: impl FnOnce(&mut File) -> io::Result<()>,
+) -> io::Result<()> {
     let (folder, prefix) = (folder_of(path), prefix(path));
     let mut builder = tempfile::Builder::new();
     builder.prefix(&prefix).suffix(UNFINISHED);
@@ -36,7 +40,7 @@ fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
     let mut file = builder.tempfile_in(folder)?;
-    file.write_all(bytes)?;
+    write(file.as_file_mut())?;
     file.as_file().sync_all()?;
     file.persist(path).map_err(|error| error.error)?;
     // The new name is on the disk when the folder is. Windows does not open folders.

@@ -25,6 +25,7 @@ use flate2::bufread::GzDecoder;
 use flate2::write::GzEncoder;
 use ndarray::{ArrayBase, ArrayD, Data, Dimension};
 
+use crate::files::replace;
 use crate::{Error, Result};
 
 /// The code of unsigned bytes, the only element type of this reader.
@@ -133,7 +134,7 @@ fn broken(error: io::Error, place: &str) -> String {
 }
 
 /// Writes an array of unsigned bytes, gzipped when the name ends in `.gz`; the same array always
-/// gives the same file.
+/// gives the same file. A file that is there stays whole until the new one is complete.
 ///
 /// # Errors
 /// The rank is 0 or more than 255, a dimension does not fit into 32 bits, or the file cannot be
@@ -146,20 +147,20 @@ where
     let path = path.as_ref();
     let fault = |what: String| Error::file(format!("{}: {what}", path.display()));
     let header = header(array.shape()).map_err(fault)?;
-    let write_file = || -> io::Result<()> {
-        let file = BufWriter::new(File::create(path)?);
-        if path.extension().is_some_and(|ending| ending == "gz") {
+    let gzipped = path.extension().is_some_and(|ending| ending == "gz");
+    let written = replace(path, |file| {
+        let mut file = BufWriter::new(file);
+        if gzipped {
             // The encoder writes neither a name nor a time unless asked to.
             let mut gzip = GzEncoder::new(file, Compression::best());
             write_to(&mut gzip, &header, array)?;
             gzip.finish()?.flush()
         } else {
-            let mut file = file;
             write_to(&mut file, &header, array)?;
             file.flush()
         }
-    };
-    write_file().map_err(|error| fault(format!("cannot be written: {error}")))
+    });
+    written.map_err(|error| fault(format!("cannot be written: {error}")))
 }
 
 fn header(shape: &[usize]) -> Result<Vec<u8>, String> {

@@ -125,8 +125,18 @@ fn read_jpeg(bytes: &[u8]) -> Result<Picture, String> {
     let (width, height) = decoder.dimensions().unwrap_or_default();
     let size = check_size(height, width, bytes.len())?;
     let pixels = decoder.decode().map_err(broken)?;
+    // The decoder makes up what is missing in the last rows.
+    if !has_an_end(bytes) {
+        return Err("is a broken JPEG: it is cut off".to_string());
+    }
     if pixels.len() != height * width * 3 {
         return Err("is a JPEG of unusual colours; save it in RGB".to_string());
     }
     Ok(Picture { size, pixels })
+}
+
+/// Whether a JPEG's last scan is followed by the marker of its end, which no scan has in it.
+fn has_an_end(bytes: &[u8]) -> bool {
+    let scan = bytes.windows(2).rposition(|marker| marker == [0xff, 0xda]);
+    scan.is_some_and(|scan| bytes[scan..].windows(2).any(|marker| marker == [0xff, 0xd9]))
 }

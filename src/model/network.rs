@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use crate::error::{Error, Result};
-use crate::graph::Node;
+use crate::graph::{Node, check_size};
 use crate::kernels::lanes::worth_lanes;
 use crate::layers::{Activation, FromLanes, Lanes, Layer, Layout, ToLanes, WeightSpec, snake_case};
 use crate::shape::Shape;
@@ -76,6 +76,11 @@ impl Network {
                 "model: the output of `{}` cannot be an input of a model; begin with an Input",
                 node.name().unwrap_or(&class)
             )));
+        }
+        // One that is an output too has been seen by no layer.
+        for input in inputs {
+            check_size("an input", input.shape())
+                .map_err(|why| Error::graph(format!("model: {why}")))?;
         }
         for (nodes, what) in [(inputs, "input"), (outputs, "output")] {
             let mut seen = HashSet::new();

@@ -351,28 +351,29 @@ impl CompiledModel {
         let &Chunk { x, y, places: indices, indices: samples, .. } = chunk;
         let Step { batch_size, seed, weighting, turn } = step;
         let n = indices.len();
-        let shards = match &mut self.shards {
-            Some(shards) if shards.are_for(batch_size) => shards,
-            other => other.insert(Shards::new(&self.network, batch_size)),
-        };
+        // Out of the model's hands while others work in them: after a panic there are new ones.
+        let shards = self.shards.take().filter(|shards| shards.are_for(batch_size));
+        let mut shards = shards.unwrap_or_else(|| Shards::new(&self.network, batch_size));
         let Model { weights, state, .. } = &mut self.model;
         self.state_before.copy_from_slice(state);
+        let mut state = Undo { state, before: &self.state_before, done: false };
         let objective = &self.objective;
         let batch = Batch { x, y, indices, samples, weighting, weights, objective, seed };
-        shards.run(&batch, state);
+        shards.run(&batch, state.state);
         let mut total = 0.0;
         shards.each_output(n, |i, loss, outputs, targets| {
             tallies.add(i, loss, outputs, targets, objective.classes(i));
             total += objective.weight(i) * loss;
         });
+        let shards = self.shards.insert(shards);
         let penalty = self.penalties.sum(weights);
         tallies.count(n);
         tallies.penalise(n, penalty);
         let loss = total / n as f64 + penalty;
         if !loss.is_finite() {
-            state.copy_from_slice(&self.state_before);
             return Err(loss);
         }
+        state.done = true;
         let mut gradients = shards.gradients();
         if !(turn.first && turn.last) {
             if self.accumulated.len() != gradients.len() {
@@ -421,5 +422,21 @@ impl CompiledModel {
         });
         self.evaluation = Some(evaluation);
         evaluated
+    }
+}
+
+/// Puts the frozen weights back to what they were, if a step has not come so far that its loss is known:
+/// it was not finite, or a layer, the loss or a metric has panicked.
+struct Undo<'a> {
+    state: &'a mut [f32],
+    before: &'a [f32],
+    done: bool,
+}
+
+impl Drop for Undo<'_> {
+    fn drop(&mut self) {
+        if !self.done {
+            self.state.copy_from_slice(self.before);
+        }
     }
 }

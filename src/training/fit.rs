@@ -174,6 +174,10 @@ impl CompiledModel {
     /// Before any work: if data or settings make no sense. While training: if the loss becomes NaN
     /// or infinite, a sample cannot be loaded, or a callback fails; callbacks are then still told that
     /// training has ended, so that early stopping restores the best weights.
+    ///
+    /// # Panics
+    /// If a layer, loss, metric, callback or `Samples` of one's own does. Callbacks are then not told, the
+    /// weights are those after the last step that came to its end, and the model can be used on.
     pub fn fit<'a>(
         &mut self,
         x: impl IntoSamples<'a>,

@@ -141,3 +141,13 @@ fn a_graph_with_many_ways_through_it_is_printed_shortly() {
     }
     assert_eq!(format!("{x:?}"), "Node(Add of shape (3))");
 }
+
+#[test]
+fn an_empty_input_that_is_an_output_too() {
+    let x = Input::new([2, 0]);
+    refused(
+        Model::new(&x, &x),
+        Graph,
+        "model: an input of shape (2, 0) would be empty; every size is at least 1",
+    );
+}
