@@ -30,12 +30,12 @@ fn random(len: usize, seed: u64) -> Vec<f32> {
     (0..len).map(|_| next()).collect()
 }
 
-/// The largest difference over the largest expected value.
-fn error(found: &[f32], expected: &[f64]) -> f64 {
+/// The largest difference over the largest expected value, or over `size` if that is larger.
+fn error(found: &[f32], expected: &[f64], size: f64) -> f64 {
     let largest = |values: &mut dyn Iterator<Item = f64>| values.fold(0.0, f64::max);
     let difference =
         largest(&mut found.iter().zip(expected).map(|(&a, &b)| (f64::from(a) - b).abs()));
-    difference / largest(&mut expected.iter().map(|x| x.abs())).max(1e-3)
+    difference / largest(&mut expected.iter().map(|x| x.abs())).max(size).max(1e-3)
 }
 
 struct Results {
@@ -74,20 +74,29 @@ fn check(window: &Window, dims: [usize; 3], relu: bool) {
     let dy = guarded(pixels(window.output) * f, 4);
     let mut y: Vec<f64> = (0..dy.len()).map(|i| f64::from(bias[i % f])).collect();
     let (mut dx, mut dw) = (vec![0.0; x.len()], vec![0.0; w.len()]);
+    // How large a sum may be expected to be: few sums may all happen to cancel, or be cut off by ReLU.
+    let mut squares = [vec![0.0; y.len()], vec![0.0; dx.len()], vec![0.0; dw.len()]];
+    let [y2, dx2, dw2] = &mut squares;
     products(window, dims, |i, j, k| {
-        y[k] += f64::from(x[i]) * f64::from(w[j]);
-        dx[i] += f64::from(dy[k]) * f64::from(w[j]);
-        dw[j] += f64::from(dy[k]) * f64::from(x[i]);
+        let [x, w, dy] = [x[i], w[j], dy[k]].map(f64::from);
+        for (sum, square, product) in [
+            (&mut y[k], &mut y2[k], x * w),
+            (&mut dx[i], &mut dx2[i], dy * w),
+            (&mut dw[j], &mut dw2[j], dy * x),
+        ] {
+            *sum += product;
+            *square += product * product;
+        }
     });
+    let sizes = squares.map(|squares| squares.into_iter().fold(0.0, f64::max).sqrt());
     if relu {
         y.iter_mut().for_each(|y| *y = y.max(0.0));
     }
     for level in Level::all() {
         let found = compute(level, window, dims, [&x, &w, &bias, &dy], relu);
-        for (name, found, expected) in
-            [("y", found.y, &y), ("dx", found.dx, &dx), ("dw", found.dw, &dw)]
-        {
-            let error = error(&found, expected);
+        let all = [("y", found.y, &y), ("dx", found.dx, &dx), ("dw", found.dw, &dw)];
+        for ((name, found, expected), size) in all.into_iter().zip(sizes) {
+            let error = error(&found, expected, size);
             assert!(error < BOUND, "{level:?} {window:?} {dims:?}: {name} is off by {error:e}");
         }
     }
