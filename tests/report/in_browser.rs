@@ -13,6 +13,8 @@ use convnet::report::Report;
 use ndarray::{Array1, Array4};
 use serde_json::{Value, json};
 
+use crate::SECTIONS;
+
 /// A browser that is spoken to through pipes, each message ended by a zero: the DevTools protocol.
 struct Browser {
     process: Child,
@@ -178,19 +180,6 @@ const BOX: &str = r#"id => {
     const box = (document.getElementById(id) || document.querySelector(id)).getBoundingClientRect();
     return {x: box.x, y: box.y + scrollY, width: box.width, height: box.height};
 }"#;
-
-const SECTIONS: [&str; 10] = [
-    "architecture",
-    "curves",
-    "pace",
-    "confusion",
-    "scores",
-    "mistakes",
-    "filters",
-    "maps",
-    "saliency",
-    "environment",
-];
 
 /// Sections with something in them.
 const SEEN: &str = r#"[...document.querySelectorAll("section")]

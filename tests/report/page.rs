@@ -7,18 +7,7 @@ use convnet::prelude::*;
 use convnet::report::Report;
 use ndarray::{Array, Array1, Array2, Array4, Dimension, ShapeBuilder};
 
-const SECTIONS: [&str; 10] = [
-    "architecture",
-    "curves",
-    "pace",
-    "confusion",
-    "scores",
-    "mistakes",
-    "filters",
-    "maps",
-    "saliency",
-    "environment",
-];
+use crate::SECTIONS;
 
 fn numbers<D: Dimension>(shape: impl ShapeBuilder<Dim = D>) -> Array<f32, D> {
     let mut seed = 7u32;
