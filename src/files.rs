@@ -8,6 +8,8 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
 use safetensors::tensor::{Dtype, Metadata, TensorInfo, View, serialize};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
 
 use crate::error::{self, Error};
 
@@ -205,6 +207,28 @@ impl<R: Read + Seek> Tensors<R> {
         }
         Ok(())
     }
+}
+
+/// What a text of JSON says, if it states this version, the only one that is read.
+pub(crate) fn versioned<T: DeserializeOwned>(
+    text: &str,
+    version: u64,
+    unreadable: impl Fn(serde_json::Error) -> String,
+) -> Result<T> {
+    #[derive(Deserialize)]
+    struct Stated {
+        version: u64,
+    }
+
+    let stated: Stated = serde_json::from_str(text).map_err(&unreadable)?;
+    if stated.version != version {
+        return Err(format!(
+            "is of version {} of the format; this version of the crate reads version {version}: use \
+             one that knows it",
+            stated.version
+        ));
+    }
+    serde_json::from_str(text).map_err(unreadable)
 }
 
 fn unreadable(error: &io::Error) -> String {

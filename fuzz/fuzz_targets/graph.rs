@@ -193,6 +193,13 @@ fn activation(number: u8) -> Activation {
     all[usize::from(number) % all.len()]
 }
 
+/// Calls those setters for which there is a value.
+macro_rules! set {
+    ($layer:ident, $($setter:ident: $value:expr),* $(,)?) => {
+        $(if let Some(value) = $value { $layer = $layer.$setter(value.get()); })*
+    };
+}
+
 impl Kind {
     fn layer(&self) -> Box<dyn Layer> {
         match self.clone() {
@@ -216,15 +223,7 @@ impl Kind {
                     .use_bias(conv.bias)
                     .exact(conv.exact)
                     .activation(activation(conv.activation));
-                if let Some(strides) = conv.strides {
-                    layer = layer.strides(strides.get());
-                }
-                if let Some(rate) = conv.dilation {
-                    layer = layer.dilation_rate(rate.get());
-                }
-                if let Some(groups) = conv.groups {
-                    layer = layer.groups(groups.get());
-                }
+                set!(layer, strides: conv.strides, dilation_rate: conv.dilation, groups: conv.groups);
                 if let Some(drawn) = conv.drawn {
                     layer = layer.kernel_initializer(drawn.get()).bias_initializer(drawn.get());
                 }
@@ -237,9 +236,7 @@ impl Kind {
                 let mut layer = Dense::new(conv.filters.get())
                     .use_bias(conv.bias)
                     .activation(activation(conv.activation));
-                if let Some(drawn) = conv.drawn {
-                    layer = layer.kernel_initializer(drawn.get());
-                }
+                set!(layer, kernel_initializer: conv.drawn);
                 if let Some(penalty) = conv.penalty {
                     layer = layer.bias_regularizer(penalty.penalty());
                 }
@@ -250,18 +247,13 @@ impl Kind {
                     .padding(padding(conv.same))
                     .use_bias(conv.bias)
                     .activation(activation(conv.activation));
-                if let Some(strides) = conv.strides {
-                    layer = layer.strides(strides.get());
-                }
-                if let Some(rate) = conv.dilation {
-                    layer = layer.dilation_rate(rate.get());
-                }
-                if let Some(multiplier) = conv.groups {
-                    layer = layer.depth_multiplier(multiplier.get());
-                }
-                if let Some(drawn) = conv.drawn {
-                    layer = layer.depthwise_initializer(drawn.get());
-                }
+                set!(
+                    layer,
+                    strides: conv.strides,
+                    dilation_rate: conv.dilation,
+                    depth_multiplier: conv.groups,
+                    depthwise_initializer: conv.drawn,
+                );
                 Box::new(layer)
             }
             Self::Dropout(rate) => Box::new(Dropout::new(rate.get())),
@@ -343,18 +335,13 @@ impl Kind {
                     .padding(padding(conv.same))
                     .use_bias(conv.bias)
                     .activation(activation(conv.activation));
-                if let Some(strides) = conv.strides {
-                    layer = layer.strides(strides.get());
-                }
-                if let Some(rate) = conv.dilation {
-                    layer = layer.dilation_rate(rate.get());
-                }
-                if let Some(multiplier) = conv.groups {
-                    layer = layer.depth_multiplier(multiplier.get());
-                }
-                if let Some(drawn) = conv.drawn {
-                    layer = layer.pointwise_initializer(drawn.get());
-                }
+                set!(
+                    layer,
+                    strides: conv.strides,
+                    dilation_rate: conv.dilation,
+                    depth_multiplier: conv.groups,
+                    pointwise_initializer: conv.drawn,
+                );
                 Box::new(layer)
             }
             Self::ZeroPadding2D {

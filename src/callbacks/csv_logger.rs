@@ -2,7 +2,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, Write};
 use std::path::{Path, PathBuf};
 
-use super::state::lacks;
+use super::state::{cut_back, lacks};
 use super::{Callback, Logs, State, Training};
 use crate::error::{Error, Result};
 
@@ -159,16 +159,8 @@ impl Callback for CSVLogger {
         let length = state.get_count("length").ok_or_else(|| lacks("length"))? as u64;
         let columns = state.get_text("columns").ok_or_else(|| lacks("columns"))?;
         self.columns = serde_json::from_str(columns).map_err(|error| error.to_string())?;
-        let path = self.path.display();
-        if self.length < length {
-            return Err(format!(
-                "{path} has {} bytes and had {length} when the backup was made; put it back",
-                self.length
-            ));
-        }
         if let Some(file) = &self.file {
-            let cut = file.set_len(length);
-            cut.map_err(|error| format!("{path} cannot be written: {error}"))?;
+            cut_back(file, &self.path, length)?;
         }
         self.length = length;
         Ok(())

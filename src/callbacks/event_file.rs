@@ -9,6 +9,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use crc::{CRC_32_ISCSI, Crc};
 use prost::Message;
 
+use super::state::cut_back;
+
 /// `tensorflow/core/util/event.proto`, what of it is used here.
 #[derive(Clone, PartialEq, Message)]
 struct Event {
@@ -74,16 +76,11 @@ impl EventFile {
             return Err(format!("`{name}` is no name of a file of events"));
         }
         let path = folder.join(name);
-        let wrong = |why: String| format!("{} {why}; put it back", path.display());
         let file = OpenOptions::new().append(true).open(&path);
-        let file = file.map_err(|error| wrong(format!("cannot be opened: {error}")))?;
-        let found = file.metadata().map_or(0, |metadata| metadata.len());
-        if found < length {
-            return Err(wrong(format!(
-                "has {found} bytes and had {length} when the backup was made"
-            )));
-        }
-        file.set_len(length).map_err(|error| wrong(format!("cannot be written: {error}")))?;
+        let file = file.map_err(|error| {
+            format!("{} cannot be opened: {error}; put it back", path.display())
+        })?;
+        cut_back(&file, &path, length)?;
         Ok(Self { file, name: name.to_string(), length })
     }
 

@@ -1,4 +1,6 @@
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::path::Path;
 
 use crate::model::Snapshot;
 
@@ -105,6 +107,18 @@ impl State {
 /// What a callback that has been given a state without this says.
 pub(super) fn lacks(name: &str) -> String {
     format!("its state has no `{name}`")
+}
+
+/// Makes a file again what it was when the backup was made: so many bytes of it.
+pub(super) fn cut_back(file: &File, path: &Path, length: u64) -> Result<(), String> {
+    let path = path.display();
+    let found = file.metadata().map_or(0, |metadata| metadata.len());
+    if found < length {
+        return Err(format!(
+            "{path} has {found} bytes and had {length} when the backup was made; put it back"
+        ));
+    }
+    file.set_len(length).map_err(|error| format!("{path} cannot be written: {error}"))
 }
 
 #[cfg(test)]

@@ -263,13 +263,16 @@ impl Network {
     pub(crate) fn named_trained(
         &self,
     ) -> impl Iterator<Item = (String, &WeightSpec, Range<usize>)> {
-        let weights = self.named_weights();
-        weights.filter(|(_, spec, place)| spec.trainable && place.end <= self.trainable_len)
+        self.named_weights().filter(|(_, spec, place)| self.is_trained(spec, place))
     }
 
     /// The weights that an optimizer moves, with their places.
     pub(crate) fn trained(&self) -> impl Iterator<Item = (&WeightSpec, Range<usize>)> {
-        self.named_trained().map(|(_, spec, place)| (spec, place))
+        self.weights().filter(|(spec, place)| self.is_trained(spec, place))
+    }
+
+    fn is_trained(&self, spec: &WeightSpec, place: &Range<usize>) -> bool {
+        spec.trainable && place.end <= self.trainable_len
     }
 
     /// The shapes of the outputs of these steps.

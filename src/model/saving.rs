@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::Model;
 use super::network::Network;
 use crate::error::{Error, Result};
-use crate::files::{Tensors, write_tensors};
+use crate::files::{Tensors, versioned, write_tensors};
 use crate::graph::{Input, Node, check_size};
 use crate::kernels::buffer::Buffer;
 use crate::layers::{Config, CustomObjects};
@@ -27,11 +27,6 @@ const LARGEST_GRAPH: usize = 8 << 20;
 
 /// The class of inputs, as Keras has it.
 const INPUT: &str = "InputLayer";
-
-#[derive(Serialize, Deserialize)]
-struct Version {
-    version: u64,
-}
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -217,14 +212,7 @@ fn network(text: &str, custom: &CustomObjects) -> Result<Network, String> {
         return Err(format!("has a graph of {length} bytes; at most {LARGEST_GRAPH} make sense"));
     }
     let unreadable = |error| format!("has a graph that cannot be read: {error}; save it anew");
-    let Version { version } = serde_json::from_str(text).map_err(unreadable)?;
-    if version != VERSION {
-        return Err(format!(
-            "is of version {version} of the format; this version of the crate reads version \
-             {VERSION}: use one that knows it"
-        ));
-    }
-    let graph: Graph = serde_json::from_str(text).map_err(unreadable)?;
+    let graph: Graph = versioned(text, VERSION, unreadable)?;
     let count = graph.layers.len();
     let mut nodes: HashMap<String, Node> = HashMap::with_capacity(count);
     let find = |nodes: &HashMap<String, Node>, name: &String, who: &str| {

@@ -15,7 +15,7 @@ use super::history::History;
 use super::tallies::Tallies;
 use crate::callbacks::{State, Training, backup_file};
 use crate::error::{Error, Result};
-use crate::files::{Tensor, Tensors, cannot_write, write_tensors};
+use crate::files::{Tensor, Tensors, cannot_write, versioned, write_tensors};
 use crate::kernels::buffer::Buffer;
 use crate::optimizers::LearningRate;
 
@@ -58,11 +58,6 @@ impl From<Bits> for f64 {
     fn from(Bits(bits): Bits) -> Self {
         f64::from_bits(bits)
     }
-}
-
-#[derive(Serialize, Deserialize)]
-struct Version {
-    version: u64,
 }
 
 /// All of a training but what is made of floats for each weight.
@@ -171,18 +166,17 @@ impl Backup {
                 tensors.extend(compiled.model.tensors_of(weights, &prefix));
             }
         }
-        let mut of_the_trained = |what: &str, floats| {
-            for (name, spec, place) in compiled.network.named_trained() {
-                let tensor = Tensor::new(&spec.shape, floats_at(floats, place));
-                tensors.push((format!("{what}/{name}"), tensor));
-            }
-        };
-        for (i, slot) in compiled.slots.iter().enumerate() {
-            of_the_trained(&format!("slot.{i}"), slot);
-        }
+        let slots = compiled.slots.iter().enumerate();
+        let mut of_the_trained: Vec<(String, &[f32])> =
+            slots.map(|(i, slot)| (format!("slot.{i}"), &**slot)).collect();
         if !place.ends_a_step(task) && compiled.accumulated.len() == compiled.network.trainable_len
         {
-            of_the_trained("gradient", &compiled.accumulated);
+            of_the_trained.push(("gradient".to_string(), &compiled.accumulated));
+        }
+        for (what, floats) in of_the_trained {
+            for (name, spec, place) in compiled.network.named_trained() {
+                tensors.push((format!("{what}/{name}"), Tensor::new(&spec.shape, &floats[place])));
+            }
         }
         let path = backup_file(folder);
         let text = serde_json::to_string(&manifest);
@@ -317,11 +311,6 @@ fn short(name: &str) -> &str {
     name.rsplit("::").next().unwrap_or_default()
 }
 
-/// The floats of a weight.
-fn floats_at(floats: &[f32], place: std::ops::Range<usize>) -> &[f32] {
-    &floats[place]
-}
-
 fn refused(path: &Path, why: &str) -> Error {
     Error::file(format!("fit: the backup {} {why}", path.display()))
 }
@@ -346,15 +335,7 @@ impl From<&State> for SavedState {
 impl Manifest {
     fn of(file: &Tensors<File>) -> Result<Self, String> {
         let text = file.text(KEY).ok_or("holds no training; give the folder of a backup")?;
-        let unreadable = |error| format!("cannot be read: {error}; start anew");
-        let Version { version } = serde_json::from_str(text).map_err(unreadable)?;
-        if version != VERSION {
-            return Err(format!(
-                "is of version {version} of the format; this version of the crate reads version \
-                 {VERSION}: use one that knows it"
-            ));
-        }
-        serde_json::from_str(text).map_err(unreadable)
+        versioned(text, VERSION, |error| format!("cannot be read: {error}; start anew"))
     }
 
     /// Refuses what was written by another training, or by none.

@@ -276,7 +276,7 @@ impl CompiledModel {
             }
         }
         for epoch in from.epoch..task.epochs.end {
-            let seed = derive(task.seed, epoch as u64);
+            let seed = task.seed_of(epoch);
             if task.shuffle {
                 // From the same order every time, so that an epoch depends on its number alone.
                 order.sort_unstable();
@@ -331,7 +331,7 @@ impl CompiledModel {
         callbacks: &mut Callbacks<'_>,
     ) -> Result<Logs> {
         let epoch = place.epoch;
-        let seed = derive(task.seed, epoch as u64);
+        let seed = task.seed_of(epoch);
         let batch_size = task.batch_size();
         let weighting =
             Weighting { samples: task.data.sample_weight(), classes: task.class_weight.as_deref() };
@@ -412,6 +412,11 @@ impl Task<'_> {
     /// The most samples a batch has.
     fn batch_size(&self) -> usize {
         self.batch_size.min(self.train.len())
+    }
+
+    /// What an epoch draws from.
+    fn seed_of(&self, epoch: usize) -> u64 {
+        derive(self.seed, epoch as u64)
     }
 
     /// The place of a batch of an epoch among those that become one step.

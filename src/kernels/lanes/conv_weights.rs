@@ -97,10 +97,9 @@ fn padded_weights_body<V: Vector, const P: usize>(
             let start = before.saturating_sub(ky).div_ceil(down);
             let end = (h + before).saturating_sub(ky).div_ceil(down).min(oh);
             // A row of a kernel that is larger than the image may never lie on it.
-            let seen = if start < end { x.len() } else { 0 };
+            let x = if start < end { x } else { &[] };
             let sums = &mut sums[..kw * c * n]; // (kw·c, n, LANES)
             sums.fill([0.0; LANES]);
-            let x = &x[..seen];
             for (x, dy) in x.chunks_exact(h * width * c).zip(dy.chunks_exact(oh * ow * n)) {
                 let x = &x[(start * down + ky - before) * width * c..];
                 let dy = &dy[start * ow * n..end * ow * n];
