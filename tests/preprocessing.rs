@@ -89,6 +89,10 @@ fn labels_out_of_range() {
     refused(to_categorical(&array![0, 3], 3), "label 1 is 3; wanted a class of 0..3");
     refused(to_categorical(&array![-1_i64], 3), "label 0 is -1; wanted a class of 0..3");
     refused(to_categorical(&Array1::<u8>::zeros(0), 3), "there are no labels");
+    refused(
+        to_categorical(&array![0, 3], usize::MAX / 4),
+        "no array of 2 rows and 4611686018427387903 classes fits in memory",
+    );
 }
 
 #[test]
@@ -108,6 +112,13 @@ fn sources_of_what_are_no_images() {
     refused(Augmented::new(&Array4::<f32>::zeros((5, 0, 3, 1))), "augmented: the images have the");
     let images = Array4::<f32>::zeros((5, 4, 3, 1));
     refused(Resized::new(&images, (5, 0)), "resized: the size is 5×0; it is at least 1×1");
+    let most = usize::MAX;
+    refused(
+        Resized::new(&images, (1, most)),
+        &format!(
+            "resized: no image of 1×{most} with 1 channels fits in memory; choose a smaller size"
+        ),
+    );
     let two = [images.view(), images.view()];
     refused(Augmented::new(two), "augmented: got 2 arrays; give one of images");
 }

@@ -249,12 +249,18 @@ fn history_has_keras_keys_and_what_callbacks_added() {
 
     let json = serde_json::to_string(&history).unwrap();
     let read: History = serde_json::from_str(&json).unwrap();
-    assert_eq!(read.epoch, history.epoch);
-    for (key, values) in &history.history {
-        // The parser may round the last bit.
-        let pairs = values.iter().zip(&read.history[key]);
-        assert!(pairs.clone().count() == 3 && pairs.clone().all(|(a, b)| (a - b).abs() < 1e-12));
-    }
+    assert_eq!(read, history);
+}
+
+#[test]
+fn a_history_with_nan_comes_back_from_json() {
+    let values = vec![0.5, f64::NAN, f64::INFINITY];
+    let history = History { epoch: vec![0, 1, 2], history: [("loss".to_string(), values)].into() };
+    let json = serde_json::to_string(&history).unwrap();
+    assert_eq!(json, r#"{"epoch":[0,1,2],"history":{"loss":[0.5,null,null]}}"#);
+    let read: History = serde_json::from_str(&json).unwrap();
+    assert_eq!(read.history["loss"][0], 0.5);
+    assert!(read.history["loss"][1..].iter().all(|value| value.is_nan()));
 }
 
 #[test]

@@ -1,6 +1,6 @@
 use super::monitor::Watch;
 use super::state::lacks;
-use super::{Callback, Logs, Mode, Monitor, State, Training, say};
+use super::{Callback, Logs, Mode, Monitor, State, Training, refuse_nan, say};
 use crate::error::Result;
 use crate::model::Snapshot;
 
@@ -172,8 +172,13 @@ impl EarlyStopping {
 
 impl Callback for EarlyStopping {
     fn on_train_begin(&mut self, training: &mut Training<'_>) -> Result<()> {
+        const WHO: &str = "early stopping";
         self.reset();
-        self.watch.begin("early stopping", training)
+        refuse_nan(WHO, "min_delta", self.min_delta)?;
+        if let Some(baseline) = self.baseline {
+            refuse_nan(WHO, "baseline", baseline)?;
+        }
+        self.watch.begin(WHO, training)
     }
 
     fn on_epoch_end(

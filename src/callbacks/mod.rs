@@ -35,6 +35,14 @@ pub use state::State;
 pub use tensor_board::TensorBoard;
 pub use terminate_on_nan::TerminateOnNaN;
 
+/// Refuses a setting of the callback `who` that nothing can be compared with.
+fn refuse_nan(who: &str, name: &str, value: f64) -> Result<()> {
+    if value.is_nan() {
+        return Err(Error::training(format!("{who}: {name} is NaN; give a number")));
+    }
+    Ok(())
+}
+
 /// Something that `fit` calls at the moments Keras has. Every method does nothing unless written.
 ///
 /// Epochs and batches are counted from 0. Callbacks run in the order in which they were given;

@@ -1,7 +1,7 @@
 use std::path::{Path, PathBuf};
 
 use super::monitor::Watch;
-use super::{Callback, Logs, Mode, Monitor, State, Training, say};
+use super::{Callback, Logs, Mode, Monitor, State, Training, refuse_nan, say};
 use crate::error::{Error, Result};
 
 /// Writes the weights to a file after every epoch, or after those that are the best so far. Keras:
@@ -102,6 +102,9 @@ impl ModelCheckpoint {
 impl Callback for ModelCheckpoint {
     fn on_train_begin(&mut self, training: &mut Training<'_>) -> Result<()> {
         self.best = self.initial_value_threshold;
+        if let Some(threshold) = self.initial_value_threshold {
+            refuse_nan(WHO, "initial_value_threshold", threshold)?;
+        }
         if self.save_best_only {
             self.watch.begin(WHO, training)?;
         }

@@ -1,6 +1,6 @@
 use super::monitor::Watch;
 use super::state::lacks;
-use super::{Callback, Logs, Mode, Monitor, State, Training, say};
+use super::{Callback, Logs, Mode, Monitor, State, Training, refuse_nan, say};
 use crate::error::{Error, Result};
 
 /// Lowers the learning rate when a number has not become better for some epochs. Keras:
@@ -138,6 +138,7 @@ impl Callback for ReduceLROnPlateau {
                 "{WHO}: min_lr is {min_lr}; it must be at least 0 and finite"
             )));
         }
+        refuse_nan(WHO, "min_delta", self.min_delta)?;
         training.refuse_schedule(WHO)?;
         self.watch.begin(WHO, training)
     }

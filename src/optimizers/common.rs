@@ -1,6 +1,6 @@
 use std::ops::Range;
 
-use super::{LearningRate, at_least_0};
+use super::{LearningRate, at_least_0, check_rate};
 use crate::kernels::simd::level;
 use crate::kernels::update;
 
@@ -80,7 +80,7 @@ impl Common {
         self.iterations = iterations;
         match (rate, &self.learning_rate) {
             (Some(rate), _) => {
-                at_least_0([("learning_rate", rate)])?;
+                check_rate(rate)?;
                 self.learning_rate = rate.into();
                 Ok(())
             }

@@ -1,7 +1,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::at_least_0;
+use super::check_rate;
 
 /// A learning rate that depends on the number of the step. Keras: `LearningRateSchedule`.
 ///
@@ -62,7 +62,7 @@ impl LearningRate {
     /// What makes no sense in it, as the end of a sentence.
     pub(super) fn check(&self) -> Result<(), String> {
         match self {
-            Self::Constant(rate) => at_least_0([("learning_rate", *rate)]),
+            Self::Constant(rate) => check_rate(*rate),
             Self::Schedule(schedule) => schedule.check(),
         }
     }

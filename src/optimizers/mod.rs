@@ -192,6 +192,11 @@ pub(crate) fn check(optimizer: &dyn Optimizer) -> Result<(), String> {
     checked.map_err(|why| format!("{}: {why}", optimizer.name()))
 }
 
+/// Refuses a learning rate that is negative or not finite, as the end of a sentence.
+pub(crate) fn check_rate(rate: f64) -> Result<(), String> {
+    at_least_0([("learning_rate", rate)])
+}
+
 /// Refuses the first of these numbers that is negative or not finite.
 fn at_least_0<const N: usize>(numbers: [(&str, f64); N]) -> Result<(), String> {
     match numbers.into_iter().find(|(_, value)| !(0.0..=f64::MAX).contains(value)) {

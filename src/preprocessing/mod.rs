@@ -8,7 +8,7 @@ use std::fmt::Display;
 
 use ndarray::{Array, Array1, Array2, ArrayBase, Axis, Data, Dimension, Ix1, Ix2, RemoveAxis};
 
-use crate::{Error, Result};
+use crate::{Error, Result, Shape};
 
 mod augmented;
 mod images;
@@ -197,7 +197,7 @@ where
 /// `to_categorical`. [`argmax`] leads back.
 ///
 /// # Errors
-/// There are no labels, or a label is none of `0..classes`.
+/// There are no labels, a label is none of `0..classes`, or the rows have more bytes than can be counted.
 ///
 /// ```
 /// use convnet::preprocessing::{argmax, to_categorical};
@@ -215,6 +215,14 @@ where
 {
     if labels.is_empty() {
         return Err(Error::data("to_categorical: there are no labels"));
+    }
+    let bytes = Shape::from([labels.len(), classes, size_of::<f32>()]).size();
+    if isize::try_from(bytes).is_err() {
+        return Err(Error::data(format!(
+            "to_categorical: no array of {} rows and {classes} classes fits in memory; give the number \
+             of classes, or use SparseCategoricalCrossentropy, which takes class numbers",
+            labels.len()
+        )));
     }
     let mut rows = Array2::zeros((labels.len(), classes));
     for (place, &label) in labels.iter().enumerate() {

@@ -40,14 +40,20 @@ impl<'a> Resized<'a> {
     /// Images `(n, height, width, channels)`, an array or another source, made as large as `size`.
     ///
     /// # Errors
-    /// If these are no images, or a size is 0.
+    /// If these are no images, a size is 0, or an image would have more bytes than can be counted.
     pub fn new(images: impl IntoSamples<'a>, size: impl Into<Pair>) -> Result<Self> {
         let images = Images::new(images, "resized")?;
         let size = size.into();
         if size.0.contains(&0) {
             return Err(Error::data(format!("resized: the size is {size}; it is at least 1×1")));
         }
-        let [h, w, _] = images.shape;
+        let [h, w, c] = images.shape;
+        let bytes = Shape::from([size.0[0], size.0[1], c, size_of::<f32>()]).size();
+        if isize::try_from(bytes).is_err() {
+            return Err(Error::data(format!(
+                "resized: no image of {size} with {c} channels fits in memory; choose a smaller size"
+            )));
+        }
         Ok(Self { size: size.0, resize: Resize::new([h, w], size.0, false), images })
     }
 

@@ -198,6 +198,7 @@ impl CompiledModel {
             let weighting = Weighting { samples: data.sample_weight(), classes: None };
             let turn = Turn { of: data.len(), first: true, last: true };
             let step = Step { batch_size: data.len(), seed, weighting, turn };
+            self.check_rate("train_on_batch")?;
             loss = self.train_samples(&chunk, step, &mut tallies);
             Ok(ControlFlow::Continue(()))
         };
@@ -280,6 +281,13 @@ impl CompiledModel {
             }));
         }
         Ok(())
+    }
+
+    /// A learning rate that a schedule leads to and no weights survive.
+    pub(super) fn check_rate(&self, who: &str) -> Result<()> {
+        optimizers::check_rate(self.optimizer.learning_rate()).map_err(|why| {
+            Error::training(format!("{who}: in step {}: {why}", self.optimizer.iterations()))
+        })
     }
 
     /// Metrics that cannot tell anything of an output, or two of the same name.

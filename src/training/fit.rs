@@ -218,10 +218,18 @@ impl CompiledModel {
             None => Some((&data, held_out.collect())),
         };
 
+        let keys = self.all_keys(validation.is_some());
+        if let Some(pair) = keys.windows(2).find(|pair| pair[0].0 == pair[1].0) {
+            return Err(Error::training(format!(
+                "fit: two numbers would be called `{}`, that of an output and that of the validation \
+                 data; give the output layer another name",
+                pair[0].0
+            )));
+        }
         let plan = Plan {
             epochs: fit.epochs,
             steps: train.len().div_ceil(fit.batch_size),
-            metrics: self.all_keys(validation.is_some()),
+            metrics: keys,
             is_resumed: false,
             is_complete: false,
         };
@@ -350,6 +358,7 @@ impl CompiledModel {
                 .call(self, |callback, training| callback.on_train_batch_begin(batch, training))?;
             let seed = derive(seed, batch as u64);
             let step = Step { batch_size, seed, weighting, turn: task.turn(batch) };
+            self.check_rate("fit")?;
             let trained = self.train_samples(&chunk, step, tallies);
             if let Err(loss) = trained
                 && !callbacks.accept(self, batch, loss)?

@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::callbacks::Logs;
 
@@ -25,7 +25,31 @@ pub struct History {
     /// The epochs that ran, counted from 0.
     pub epoch: Vec<usize>,
     /// For each key, such as `loss` and `val_accuracy`, its value in each epoch.
+    #[serde(with = "nan_as_null")]
     pub history: BTreeMap<String, Vec<f64>>,
+}
+
+/// JSON has no NaN: it is `null` there, and so is what `serde_json` makes of an infinity.
+mod nan_as_null {
+    use super::*;
+
+    pub(super) fn serialize<S: Serializer>(
+        history: &BTreeMap<String, Vec<f64>>,
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        let number = |number: &f64| (!number.is_nan()).then_some(*number);
+        let numbers = |numbers: &Vec<f64>| numbers.iter().map(number).collect::<Vec<_>>();
+        to.collect_map(history.iter().map(|(key, values)| (key, numbers(values))))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<BTreeMap<String, Vec<f64>>, D::Error> {
+        let number = |number: Option<f64>| number.unwrap_or(f64::NAN);
+        let numbers = |numbers: Vec<Option<f64>>| numbers.into_iter().map(number).collect();
+        let history = BTreeMap::<String, Vec<Option<f64>>>::deserialize(from)?;
+        Ok(history.into_iter().map(|(key, values)| (key, numbers(values))).collect())
+    }
 }
 
 impl History {

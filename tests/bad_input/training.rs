@@ -3,6 +3,7 @@
 use crate::{classifier, inputs, labels, one_hot, refused, silent, sparse_classifier};
 use convnet::ErrorKind::{self, Diverged};
 use convnet::prelude::*;
+use ndarray::Array2;
 
 /// Demands that `fit` refuses these settings with this sentence and leaves the weights alone.
 #[track_caller]
@@ -158,6 +159,59 @@ fn a_schedule_that_makes_no_sense() {
     ] {
         refused(fitted, ErrorKind::Training, sentence);
     }
+}
+
+#[test]
+fn a_schedule_that_leads_to_no_number() {
+    // 0 · 1e200² is 0 · ∞.
+    let optimizer = SGD::new(ExponentialDecay::new(0.0, 1, 1e200));
+    let model = classifier().into_model();
+    let mut model = model.compile(optimizer, CategoricalCrossentropy, ());
+    let sentence = "fit: in step 2: learning_rate is NaN; it must be at least 0 and finite";
+    let fitted = model.fit(&inputs(), &one_hot(), silent().batch_size(2));
+    refused(fitted, ErrorKind::Training, sentence);
+    assert_eq!(model.weights(), classifier().weights());
+    let sentence = sentence.replace("fit", "train_on_batch");
+    refused(model.train_on_batch(&inputs(), &one_hot(), 0), ErrorKind::Training, &sentence);
+}
+
+#[test]
+fn callbacks_that_compare_with_nan() {
+    let nan = f64::NAN;
+    let loss = || Monitor::Loss;
+    fit_refused(
+        silent().callback(EarlyStopping::new(loss()).min_delta(nan)),
+        "early stopping: min_delta is NaN; give a number",
+    );
+    fit_refused(
+        silent().callback(EarlyStopping::new(loss()).baseline(nan)),
+        "early stopping: baseline is NaN; give a number",
+    );
+    fit_refused(
+        silent().callback(ReduceLROnPlateau::new(loss()).min_delta(nan)),
+        "reduce lr on plateau: min_delta is NaN; give a number",
+    );
+    fit_refused(
+        silent().callback(ModelCheckpoint::new("weights").initial_value_threshold(nan)),
+        "model checkpoint: initial_value_threshold is NaN; give a number",
+    );
+}
+
+#[test]
+fn an_output_called_val() {
+    let x = Input::new(3);
+    let [one, two] = ["val", "other"].map(|name| x.apply(Dense::new(1).name(name)).unwrap());
+    let model = Model::new(&x, [&one, &two]).unwrap();
+    let mut model = model.compile(SGD::default(), MeanSquaredError, ());
+    let y = Array2::<f32>::ones((8, 1));
+    let labels = || [y.view(), y.view()];
+    refused(
+        model.fit(&inputs(), labels(), silent().validation_split(0.25)),
+        ErrorKind::Training,
+        "fit: two numbers would be called `val_loss`, that of an output and that of the validation \
+         data; give the output layer another name",
+    );
+    assert!(model.fit(&inputs(), labels(), silent()).is_ok());
 }
 
 #[test]
