@@ -54,7 +54,7 @@ fn convs() -> impl Iterator<Item = Conv> {
     })
 }
 
-/// A few of them that take no time even where each instruction is checked.
+/// Few and small enough for where each instruction is checked.
 fn small_convs() -> impl Iterator<Item = Conv> {
     [([2, 3], [1, 1], 1, 33), ([3, 4], [1, 1], 3, 3), ([4, 5], [2, 2], 2, 9)].into_iter().map(
         |(input, strides, channels, filters)| {
