@@ -71,6 +71,7 @@ pub(crate) fn with_scratch<R>(len: usize, f: impl FnOnce(&mut [f32]) -> R) -> R 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rayon::prelude::*;
 
     #[test]
     fn buffers_start_on_a_cache_line() {
@@ -89,5 +90,19 @@ mod tests {
             with_scratch(20, |inner| inner.fill(2.0));
             assert!(outer.iter().all(|&x| x == 1.0));
         });
+    }
+
+    #[test]
+    fn tasks_that_a_waiting_thread_starts_have_scratch_of_their_own() {
+        let task = |number: usize| {
+            with_scratch(10, |scratch| {
+                scratch.fill(number as f32);
+                let inner = || with_scratch(5, |inner| inner.fill(-1.0));
+                rayon::join(inner, inner);
+                assert!(scratch.iter().all(|&x| x == number as f32));
+            });
+        };
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build().unwrap();
+        pool.install(|| (0..6).into_par_iter().for_each(task));
     }
 }

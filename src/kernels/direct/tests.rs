@@ -54,9 +54,18 @@ fn convs() -> impl Iterator<Item = Conv> {
     })
 }
 
-#[test]
-fn forward_matches_its_definition() {
-    for conv in convs() {
+/// Few and small enough for where each instruction is checked.
+fn small_convs() -> impl Iterator<Item = Conv> {
+    [([2, 3], [1, 1], 1, 33), ([3, 4], [1, 1], 3, 3), ([4, 5], [2, 2], 2, 9)].into_iter().map(
+        |(input, strides, channels, filters)| {
+            let window = Window::new(input, [3, 2], strides, [1, 1], Padding::Same).unwrap();
+            Conv { window, channels, filters, exact: true }
+        },
+    )
+}
+
+fn check_forward(convs: impl Iterator<Item = Conv>) {
+    for conv in convs {
         let (n, f) = (2, conv.filters);
         let (x, w) = (guarded(n * conv.input_len(), 1), guarded(conv.depth() * f, 2));
         let bias = guarded(f, 3);
@@ -81,9 +90,8 @@ fn forward_matches_its_definition() {
     }
 }
 
-#[test]
-fn backward_input_matches_its_definition() {
-    for conv in convs() {
+fn check_backward_input(convs: impl Iterator<Item = Conv>) {
+    for conv in convs {
         let (n, f) = (2, conv.filters);
         let (dy, w) = (guarded(n * conv.output_len(), 1), guarded(conv.depth() * f, 2));
         let mut want = vec![0.0; n * conv.input_len()];
@@ -102,9 +110,8 @@ fn backward_input_matches_its_definition() {
     }
 }
 
-#[test]
-fn backward_weights_match_their_definition() {
-    for conv in convs() {
+fn check_backward_weights(convs: impl Iterator<Item = Conv>) {
+    for conv in convs {
         for n in [0, 1, 3] {
             let f = conv.filters;
             let (x, dy) = (guarded(n * conv.input_len(), 1), guarded(n * conv.output_len(), 2));
@@ -124,6 +131,28 @@ fn backward_weights_match_their_definition() {
             }
         }
     }
+}
+
+#[test]
+fn forward_matches_its_definition() {
+    check_forward(convs());
+}
+
+#[test]
+fn backward_input_matches_its_definition() {
+    check_backward_input(convs());
+}
+
+#[test]
+fn backward_weights_match_their_definition() {
+    check_backward_weights(convs());
+}
+
+#[test]
+fn a_few_small_ones_match_their_definition() {
+    check_forward(small_convs());
+    check_backward_input(small_convs());
+    check_backward_weights(small_convs());
 }
 
 #[test]

@@ -70,6 +70,37 @@ fn equals_the_naive_product_on_edge_sizes() {
 }
 
 #[test]
+fn equals_the_naive_product_on_a_few_small_sizes() {
+    // Few enough for where each instruction is checked: tiles of several heights, whole and cut.
+    for (m, k, n) in [(0, 3, 4), (1, 9, 3), (11, 2, 19), (2, 3, 8)] {
+        compare(m, k, n);
+    }
+}
+
+#[test]
+fn pieces_from_several_threads_are_the_naive_product() {
+    let [m, k, n] = [3, 8, 10];
+    let [a, b] = [floats(m * k, 1), floats(k * n, 2)];
+    let [a, b] = [Matrix::new(&a, m, k), Matrix::new(&b, k, n)];
+    let plenty = flops(usize::MAX);
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(3).build().unwrap();
+    for write in [Overwrite, Add] {
+        let mut wanted = floats(m * n, 3);
+        naive(&mut wanted, a, b, write);
+        let [mut in_columns, mut in_depth] = [floats(m * n, 3), floats(m * n, 3)];
+        pool.install(|| {
+            by_columns(&mut in_columns, n, 4, write, plenty, |c, here| {
+                gemm(level(), c, a, b.block(0..k, here), write);
+            });
+            by_depth(&mut in_depth, k, 3, write, plenty, |c, here| {
+                gemm(level(), c, a.block(0..m, here.clone()), b.block(here, 0..n), Overwrite);
+            });
+        });
+        assert_eq!([in_columns, in_depth], [wanted.clone(), wanted], "{write:?}");
+    }
+}
+
+#[test]
 fn equals_the_naive_product_on_several_blocks() {
     let shapes = [(3, 257, 5), (1, 521, 3), (17, 600, 40), (2, 9, 389), (15, 256, 1024)];
     for (m, k, n) in shapes.into_iter().chain([(127, 31, 70), (70, 31, 127), (40, 1021, 20)]) {

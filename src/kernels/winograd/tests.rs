@@ -124,6 +124,11 @@ fn every_image_size_same_and_valid() {
 }
 
 #[test]
+fn a_small_image_of_few_channels() {
+    check(&window([3, 4], 3, [1, 1], [1, 1]), [1, 2, 3], true);
+}
+
+#[test]
 fn nothing_in_nothing_out() {
     check(&window([5, 5], 3, [1, 1], [1, 1]), [0, 3, 2], false);
 }
