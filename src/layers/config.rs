@@ -213,7 +213,7 @@ mod tests {
         use Padding::Same;
         let (ones, l1) = (Initializer::Ones, Regularizer::L1(0.5));
         setters!(AveragePooling2D::new(2); strides(3), padding(Same));
-        setters!(MaxPooling2D::new(2); strides(3), padding(Same));
+        setters!(MaxPool2D::new(2); strides(3), padding(Same));
         setters!(BatchNormalization::new(); momentum(0.5), epsilon(0.5));
         setters!(
             Conv2D::new(4, 3);
@@ -240,7 +240,7 @@ mod tests {
             bias_regularizer(l1),
         );
         setters!(GlobalAveragePooling2D::new(); keepdims(true));
-        setters!(GlobalMaxPooling2D::new(); keepdims(true));
+        setters!(GlobalMaxPool2D::new(); keepdims(true));
         setters!(LeakyReLU::new(); negative_slope(0.5));
         setters!(LocalResponseNormalization::new(); n(3), k(0.5), alpha(0.5), beta(0.5));
         setters!(

@@ -215,7 +215,7 @@ conv2d (Conv2D): (28, 28, 1) → (28, 28, 6)
                  channels: 4, each pooled alone\nTotal params: 0",
             ),
             (
-                layer(GlobalMaxPooling2D::new().into()),
+                layer(GlobalMaxPool2D::new().into()),
                 "    channels: 4, of each the largest of 9·8 = 72\nTotal params: 0",
             ),
             (layer(RandomFlip::new().into()), "    in training only\nTotal params: 0"),
