@@ -69,6 +69,18 @@ fn a_plateau_lowers_the_learning_rate() {
 }
 
 #[test]
+fn early_stopping_tells_whose_weights_it_put_back() {
+    for restores in [true, false] {
+        let loss = Say("loss", vec![0.9, 0.8, 0.7, 0.8, 0.8]);
+        let mut stopping = EarlyStopping::new(Monitor::Loss).patience(2);
+        stopping = stopping.restore_best_weights(restores);
+        fit(&mut model(SGD::new(0.1)), epochs(9).callback(loss).callback(&mut stopping)).unwrap();
+        assert_eq!(stopping.stopped_epoch(), Some(4));
+        assert_eq!(stopping.restored_epoch(), restores.then_some(2));
+    }
+}
+
+#[test]
 fn settings_that_make_no_sense() {
     let refused = |callback: ReduceLROnPlateau, sentence: &str| {
         refused(
@@ -157,8 +169,8 @@ fn a_loss_that_is_not_finite_ends_training_with_the_history() {
 #[test]
 fn a_loss_that_is_not_finite_ends_training_with_the_history_of_validation_too() {
     let x = inputs() * 1e3;
-    let settings = epochs(9).batch_size(4).shuffle(false).callback(TerminateOnNaN::new());
-    let y = labels();
+    let (y, mut lent) = (labels(), TerminateOnNaN::new());
+    let settings = epochs(9).batch_size(4).shuffle(false).callback(&mut lent);
     let settings = settings.validation_data(&x, &y);
     let history = model(Adam::new(1e38)).fit(&x, &y, settings).unwrap();
     assert_eq!(history.epoch, [0]);
@@ -325,6 +337,12 @@ fn a_checkpoint_of_the_best_epoch() {
     loaded.load_weights(folder.path().join("new/02-0.7.safetensors")).unwrap();
     assert_ne!(loaded.weights(), trained.weights());
 
+    let largest = ModelCheckpoint::new(folder.path().join("{epoch}")).monitor(Monitor::Loss);
+    let largest = largest.save_best_only(true).mode(Mode::Max);
+    let loss = Say("loss", vec![0.7, 0.6, 0.8]);
+    fit(&mut trained, epochs(3).callback(loss).callback(largest)).unwrap();
+    assert_eq!([1, 2, 3].map(|n| folder.path().join(n.to_string()).exists()), [true, false, true]);
+
     let threshold = ModelCheckpoint::new(folder.path().join("none"))
         .monitor(Monitor::Accuracy)
         .save_best_only(true)
@@ -393,6 +411,16 @@ fn a_checkpoint_that_fails_leaves_the_one_before_whole() {
     model(SGD::default()).load_weights(folder.path().join("1")).unwrap();
     assert!(folder.path().join("2/full").exists());
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2, "nothing half-written is left");
+}
+
+#[test]
+fn a_lent_board_writes_a_file_for_each_training() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut board = TensorBoard::new(folder.path());
+    for files in 1..=2 {
+        fit(&mut model(SGD::default()), epochs(1).callback(&mut board)).unwrap();
+        assert_eq!(fs::read_dir(folder.path().join("train")).unwrap().count(), files);
+    }
 }
 
 #[test]

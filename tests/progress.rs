@@ -30,10 +30,45 @@ fn program() -> convnet::Result<()> {
     std::process::exit(0)
 }
 
+/// Tells the other program whether its callbacks are verbose.
+const VERBOSE: &str = "CONVNET_TEST_VERBOSE";
+
+/// Callbacks of which each has one thing to say, or two: the loss stays as it is, then runs away.
+#[test]
+fn callbacks() -> convnet::Result<()> {
+    let Some(verbose) = env::var(VERBOSE).ok().and_then(|verbose| verbose.parse().ok()) else {
+        return Ok(());
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let x = Input::new(3);
+    let class = x.apply(Dense::new(2).activation(Softmax))?;
+    let model = |rate| {
+        let model = Model::new(&x, &class)?;
+        convnet::Result::Ok(model.compile(SGD::new(rate), SparseCategoricalCrossentropy, ()))
+    };
+    let (samples, y) = (Array2::<f32>::ones((16, 3)) * 1e3, Array1::from_shape_fn(16, |i| i % 2));
+    let silent = || Fit::new().epochs(5).batch_size(8).shuffle(false).verbose(Verbose::Silent);
+    let best = ModelCheckpoint::new(folder.path().join("best")).monitor(Monitor::Loss);
+    let stopping = EarlyStopping::new(Monitor::Loss).patience(2).restore_best_weights(true);
+    let plateau = ReduceLROnPlateau::new(Monitor::Loss).patience(1).factor(0.0);
+    let fit = silent()
+        .callback(best.save_best_only(true).verbose(verbose))
+        .callback(plateau.verbose(verbose))
+        .callback(stopping.verbose(verbose));
+    model(1e-30)?.fit(&samples, &y, fit)?;
+    let fit = silent().callback(TerminateOnNaN::new().verbose(verbose));
+    model(1e38)?.fit(&samples, &y, fit)?;
+    std::process::exit(0)
+}
+
 fn start(epochs: usize) -> std::io::Result<Child> {
+    other("program", EPOCHS, &epochs.to_string())
+}
+
+fn other(test: &str, variable: &str, value: &str) -> std::io::Result<Child> {
     Command::new(env::current_exe()?)
-        .args(["program", "--exact", "--nocapture", "--test-threads=1"])
-        .env(EPOCHS, epochs.to_string())
+        .args([test, "--exact", "--nocapture", "--test-threads=1"])
+        .env(variable, value)
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
@@ -71,6 +106,31 @@ fn one_line_an_epoch() -> std::io::Result<()> {
 fn a_single_epoch_has_no_number() -> std::io::Result<()> {
     let lines = lines(1)?;
     assert!(lines.len() == 1 && lines[0].starts_with("12/12 - 0s - "), "{lines:?}");
+    Ok(())
+}
+
+#[test]
+fn callbacks_speak_when_they_are_asked_to() -> std::io::Result<()> {
+    let said = |verbose: &str| {
+        let output = other("callbacks", VERBOSE, verbose)?.wait_with_output()?;
+        assert!(output.status.success(), "{output:?}");
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        let text = text.split_once("test callbacks ... ").map_or("", |(_, text)| text);
+        let lines = text.lines().filter(|line| !line.starts_with("This is a debug build"));
+        std::io::Result::Ok(lines.map(String::from).collect::<Vec<_>>())
+    };
+    let lines = said("true")?;
+    assert!(lines[0].starts_with("Epoch 1: saved the weights to "), "{lines:?}");
+    assert_eq!(
+        lines[1..],
+        [
+            "Epoch 2: reducing the learning rate to 0",
+            "Epoch 3: early stopping",
+            "Restoring model weights from the end of the best epoch: 1.",
+            "Batch 1: the loss is NaN; training ends",
+        ]
+    );
+    assert!(said("false")?.is_empty());
     Ok(())
 }
 

@@ -168,3 +168,17 @@ impl Callback for BackupAndRestore {
         if training.is_complete() && self.delete_checkpoint { self.discard() } else { Ok(()) }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_backup_that_is_there_can_fail_to_be_deleted() {
+        let folder = tempfile::tempdir().unwrap();
+        BackupAndRestore::new(folder.path().join("none")).discard().unwrap();
+        std::fs::create_dir(backup_file(folder.path())).unwrap();
+        let error = BackupAndRestore::new(folder.path()).discard().unwrap_err().to_string();
+        assert!(error.starts_with("backup and restore: cannot delete "), "{error}");
+    }
+}

@@ -145,11 +145,6 @@ impl Callback for CSVLogger {
         written.map_err(|error| self.cannot_write(&error))
     }
 
-    fn on_train_end(&mut self, _training: &mut Training<'_>) -> Result<()> {
-        self.file = None;
-        Ok(())
-    }
-
     fn state(&self) -> State {
         let columns = serde_json::to_string(&self.columns).ok();
         State::new().number("length", self.length as f64).text("columns", columns)

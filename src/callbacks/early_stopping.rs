@@ -145,10 +145,6 @@ impl EarlyStopping {
         if epoch < self.start_from_epoch {
             return Decision { keep: false, stop: false };
         }
-        let first = self.best_epoch.is_none();
-        if first {
-            self.best_epoch = Some(epoch);
-        }
         self.wait += 1;
         if self.best.is_none_or(|best| self.is_better(value, best)) {
             self.best = Some(value);
@@ -158,11 +154,11 @@ impl EarlyStopping {
             }
             return Decision { keep: true, stop: false };
         }
-        let stop = self.wait >= self.patience && epoch > 0;
+        let stop = self.wait >= self.patience;
         if stop {
             self.stopped_epoch = Some(epoch);
         }
-        Decision { keep: first, stop }
+        Decision { keep: false, stop }
     }
 
     fn is_better(&self, value: f64, than: f64) -> bool {

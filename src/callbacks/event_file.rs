@@ -179,10 +179,20 @@ mod tests {
         assert!(entry.file_name().to_str().unwrap().contains("tfevents"));
         let events = events(&std::fs::read(entry.path()).unwrap());
         assert_eq!(events.len(), 3);
+        assert!(events[0].wall_time > 1.7e9, "seconds since 1970");
         assert_eq!(events[0].file_version.as_deref(), Some("brain.Event:2"));
         assert_eq!(events[2].step, 1);
         let values = &events[2].summary.as_ref().unwrap().value;
         let values: Vec<_> = values.iter().map(|v| (v.tag.as_str(), v.simple_value)).collect();
         assert_eq!(values, [("epoch_loss", Some(-0.5)), ("epoch_accuracy", Some(-0.75))]);
+    }
+
+    #[test]
+    fn a_file_of_another_folder_or_another_kind_is_not_gone_on_with() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["../events.out.tfevents.1", "..\\events.out.tfevents.1", "notes.txt"] {
+            let why = EventFile::resume(folder.path(), name, 0).unwrap_err();
+            assert_eq!(why, format!("`{name}` is no name of a file of events"));
+        }
     }
 }

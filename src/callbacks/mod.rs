@@ -360,3 +360,24 @@ impl Training<'_> {
 pub(crate) fn backup_file(folder: &Path) -> PathBuf {
     folder.join("backup.safetensors")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What `fit` asks a callback before it trains.
+    fn asked(callback: impl Callback) -> (Option<PathBuf>, &'static str) {
+        (callback.resume_from(), callback.class_name())
+    }
+
+    #[test]
+    fn a_lent_callback_answers_as_one_that_is_given_away() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(backup_file(folder.path()), "").unwrap();
+        let backup = BackupAndRestore::new(folder.path());
+        let (resumes_from, class) = asked(&mut backup.clone());
+        assert_eq!(resumes_from.as_deref(), Some(folder.path()));
+        assert!(class.ends_with("::BackupAndRestore"), "{class}");
+        assert_eq!(asked(backup), (resumes_from, class));
+    }
+}

@@ -212,6 +212,7 @@ mod tests {
             ("a-{epoch:02d}-{val_loss:.4f}.st", "a-07-0.1235.st"),
             ("{val_loss}", "0.123456"),
             ("{epoch:3}|{val_loss:07.3f}", "  7|000.123"),
+            ("{epoch:040}", &format!("{}7", "0".repeat(39))),
         ] {
             assert_eq!(filled(text, number).unwrap(), expected);
         }
@@ -219,6 +220,7 @@ mod tests {
             ("{loss}", "there is no number `loss`; use epoch or a number of the history"),
             ("{}", "there is no number ``; use epoch or a number of the history"),
             ("{epoch", "a `{` has no `}`; close the placeholder"),
+            ("{epoch:041}", "`041` is no way to write a number; use one such as 02 or .4"),
             ("{epoch:x}", "`x` is no way to write a number; use one such as 02 or .4"),
             (
                 "{epoch:99999999}",

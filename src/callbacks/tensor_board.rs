@@ -95,11 +95,6 @@ impl Callback for TensorBoard {
         Self::write(&mut self.validation, &self.log_dir.join("validation"), epoch, &validation)
     }
 
-    fn on_train_end(&mut self, _training: &mut Training<'_>) -> Result<()> {
-        (self.train, self.validation) = (None, None);
-        Ok(())
-    }
-
     fn state(&self) -> State {
         let mut state = State::new();
         for (run, file) in [("train", &self.train), ("validation", &self.validation)] {

@@ -167,7 +167,7 @@ impl Layer for Activation {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::layers::{Conv2D, Dense, check};
+    use crate::layers::{Conv2D, Dense, DepthwiseConv2D, SeparableConv2D, check};
 
     #[test]
     fn obey_the_laws_alone_and_in_other_layers() {
@@ -178,6 +178,24 @@ mod tests {
             check::laws(|| activation, &[[3, 2, 5].into()]);
             check::laws(|| Dense::new(4).activation(activation), &[[5].into()]);
             check::laws(|| Conv2D::new(3, 2).activation(activation), &[[3, 4, 2].into()]);
+        }
+    }
+
+    #[test]
+    fn a_layer_without_its_activation_is_the_same_but_for_that() {
+        let softmax = Activation::Softmax;
+        let layers: [Box<dyn Layer>; 4] = [
+            Box::new(Conv2D::new(3, 2).strides(2).activation(softmax)),
+            Box::new(Dense::new(4).use_bias(false).activation(softmax)),
+            Box::new(DepthwiseConv2D::new(2).strides(2).activation(softmax)),
+            Box::new(SeparableConv2D::new(3, 2).strides(2).activation(softmax)),
+        ];
+        for layer in layers {
+            let (activation, without) = layer.without_activation().unwrap();
+            assert_eq!(activation, softmax);
+            let mut config = layer.config().unwrap();
+            config["activation"] = Activation::Linear.config().unwrap();
+            assert_eq!(without.config().unwrap(), config);
         }
     }
 }

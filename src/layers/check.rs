@@ -9,7 +9,8 @@ use crate::model::{Model, TrainingWorkspace};
 use crate::random::generator;
 use crate::shape::Shape;
 
-/// Promised and produced shapes agree; inference twice gives the same bits; and the gradients of a
+/// Promised and produced shapes agree; inference twice gives the same bits, and wherever its output lies;
+/// and the gradients of a
 /// randomly weighted sum of the outputs agree with central differences in random directions, for
 /// all inputs and all weights, or for the inputs alone if the layer is not trained.
 pub(crate) fn laws<L: Layer + 'static>(layer: impl Fn() -> L, shapes: &[Shape]) {
@@ -20,6 +21,9 @@ pub(crate) fn laws<L: Layer + 'static>(layer: impl Fn() -> L, shapes: &[Shape]) 
 }
 
 fn laws_for(layer: impl Into<LayerSpec>, shapes: &[Shape], n: usize, layout: Layout) {
+    let layer = layer.into();
+    let inputs: Vec<Input> = shapes.iter().cloned().map(Input::new).collect();
+    let alone = inputs.apply(layer.clone()).and_then(|y| Model::new(&inputs, &y)).expect("a model");
     let mut bench = Bench::new(layer, shapes, n, layout);
     // Away from zeros and ones, so that biases, gammas and betas matter.
     let mut random = generator(7);
@@ -36,6 +40,11 @@ fn laws_for(layer: impl Into<LayerSpec>, shapes: &[Shape], n: usize, layout: Lay
     assert_eq!(y.shape()[1..], **bench.output_shape(), "the promised shape");
     assert!(y.iter().all(|y| y.is_finite()));
     assert_eq!(y, predict(), "inference twice");
+    // The bench's output lies where its input lay: what is not written looks as if it were passed on.
+    if alone.weights().is_empty() && layout == Layout::Rows {
+        let views: Vec<ArrayViewD<'_, f32>> = x.iter().map(|x| x.view()).collect();
+        assert_eq!(alone.predict(views).expect("data of the right shape"), y, "alone");
+    }
 
     gradients(&mut bench, &x);
 }

@@ -198,6 +198,70 @@ mod tests {
     }
 
     #[test]
+    fn setters_change_what_they_are_named_after_and_nothing_else() {
+        macro_rules! setters {
+            ($new:expr; $($setter:ident($value:expr)),* $(,)?) => {$(
+                let [before, after] = [$new, $new.$setter($value)].map(|layer| layer.config());
+                let (before, after) = (before.unwrap(), after.unwrap());
+                let entries = after.as_object().unwrap().iter();
+                let changed = entries.filter(|(name, value)| before[name] != **value);
+                let changed: Vec<_> = changed.map(|(name, _)| name).collect();
+                assert_eq!(changed, [stringify!($setter)], "{}", $new.class_name());
+            )*};
+        }
+        use Activation::Tanh;
+        use Padding::Same;
+        let (ones, l1) = (Initializer::Ones, Regularizer::L1(0.5));
+        setters!(AveragePooling2D::new(2); strides(3), padding(Same));
+        setters!(MaxPool2D::new(2); strides(3), padding(Same));
+        setters!(BatchNormalization::new(); momentum(0.5), epsilon(0.5));
+        setters!(
+            Conv2D::new(4, 3);
+            strides(2), padding(Same), dilation_rate(2), groups(2), activation(Tanh),
+            use_bias(false), kernel_initializer(ones), bias_initializer(ones),
+            kernel_regularizer(l1), bias_regularizer(l1), exact(true),
+        );
+        setters!(
+            Dense::new(4);
+            activation(Tanh), use_bias(false), kernel_initializer(ones), bias_initializer(ones),
+            kernel_regularizer(l1), bias_regularizer(l1),
+        );
+        setters!(
+            DepthwiseConv2D::new(3);
+            strides(2), padding(Same), depth_multiplier(2), dilation_rate(2), activation(Tanh),
+            use_bias(false), depthwise_initializer(ones), bias_initializer(ones),
+            depthwise_regularizer(l1), bias_regularizer(l1),
+        );
+        setters!(
+            SeparableConv2D::new(4, 3);
+            strides(2), padding(Same), depth_multiplier(2), dilation_rate(2), activation(Tanh),
+            use_bias(false), depthwise_initializer(ones), pointwise_initializer(ones),
+            bias_initializer(ones), depthwise_regularizer(l1), pointwise_regularizer(l1),
+            bias_regularizer(l1),
+        );
+        setters!(GlobalAveragePooling2D::new(); keepdims(true));
+        setters!(GlobalMaxPool2D::new(); keepdims(true));
+        setters!(LeakyReLU::new(); negative_slope(0.5));
+        setters!(LocalResponseNormalization::new(); n(3), k(0.5), alpha(0.5), beta(0.5));
+        setters!(
+            RandomErasing::new();
+            factor(0.5), scale(0.5), fill_value(0.5), value_range((0.0, 0.5)),
+        );
+        setters!(RandomFlip::new(); mode(FlipMode::Vertical));
+        setters!(
+            RandomRotation::new(0.1);
+            fill_mode(FillMode::Wrap), interpolation(Interpolation::Nearest), fill_value(0.5),
+        );
+        setters!(
+            RandomTranslation::new(0.1, 0.1);
+            fill_mode(FillMode::Wrap), interpolation(Interpolation::Nearest), fill_value(0.5),
+        );
+        setters!(ReLU::new(); max_value(0.5), negative_slope(0.5), threshold(0.5));
+        setters!(Rescaling::new(0.5); offset(0.5));
+        setters!(Resizing::new(2, 2); interpolation(Interpolation::Nearest));
+    }
+
+    #[test]
     fn what_is_not_a_layer_is_refused() {
         let refused = |class: &str, config: &str, sentence: &str| {
             let config = serde_json::from_str(config).unwrap();

@@ -97,8 +97,8 @@ fn extent(window: &Window, axis: usize) -> String {
     };
     let kernel = if d == 1 { k.to_string() } else { format!("(({k} − 1)·{d} + 1)") };
     let steps = format!("({n}{added} − {kernel})/{s}");
-    // Cells are only left over where none is added behind.
-    let rounded = behind == 0 && !(n + before - window.extent(axis)).is_multiple_of(s);
+    // Cells are only left over where none is added.
+    let rounded = behind == 0 && !(n - window.extent(axis)).is_multiple_of(s);
     let steps = if rounded { format!("⌊{steps}⌋") } else { steps };
     format!("{steps} + 1 = {output}")
 }

@@ -81,8 +81,8 @@ impl Layer for Dropout {
         let (x, y, saved) = (pass.x.get(0), pass.y, pass.saved);
         // Four elements are drawn from one number, 16 bits each.
         let dropped = (self.rate * 65536.0).round() as u64;
-        let kept = 65536 - dropped;
-        let factor = if kept > 0 { 65536.0 / kept as f32 } else { 0.0 };
+        // Infinite, but never used, where all are dropped.
+        let factor = 65536.0 / (65536 - dropped) as f32;
         let pieces = y.par_chunks_mut(PIECE).zip(saved.par_chunks_mut(PIECE)).enumerate();
         pieces.worth(bytes(16 * x.len())).for_each(|(piece, (y, saved))| {
             let mut random = generator(derive(pass.seed, piece as u64));
@@ -144,6 +144,9 @@ mod tests {
         let dropped = y.iter().filter(|&&y| y == 0.0).count() as f64 / y.len() as f64;
         // Three deviations of so many draws.
         assert!((dropped - 0.25).abs() < 0.012, "{dropped}");
+        let counted = [Array2::from_shape_fn((2, SIZE), |(i, j)| (i * SIZE + j) as f32).into_dyn()];
+        let masked = counted[0].iter().zip(&y).map(|(x, factor)| x * factor);
+        assert!(bench.forward(&counted).iter().copied().eq(masked), "each element in its place");
         bench.backward(&vec![1.0; 2 * SIZE]);
         assert_eq!(bench.gradient("input_0/offset"), y, "the same mask");
         assert_eq!(bench.predict(&ones()), ones()[0], "inference");
@@ -151,9 +154,12 @@ mod tests {
 
     #[test]
     fn rate_0_does_nothing_and_rate_1_drops_all() {
+        // So many that one of 2¹⁶ would be among them.
+        const MANY: usize = 1 << 19;
         for (rate, y) in [(0.0, 1.0), (1.0, 0.0)] {
-            let mut bench = Bench::new(Dropout::new(rate), &[SIZE.into()], 2, Layout::Rows);
-            assert!(bench.forward(&ones()).iter().all(|&found| found == y));
+            let mut bench = Bench::new(Dropout::new(rate), &[MANY.into()], 1, Layout::Rows);
+            let ones = [Array2::ones((1, MANY)).into_dyn()];
+            assert!(bench.forward(&ones).iter().all(|&found| found == y));
         }
     }
 

@@ -273,6 +273,10 @@ mod tests {
                 "its value_range is 1 to 0; both are finite, the smaller one first",
             ),
             (
+                layer().value_range((0.0, f64::INFINITY)),
+                "its value_range is 0 to inf; both are finite, the smaller one first",
+            ),
+            (
                 layer().fill_value(-1.0),
                 "its fill_value is -1, its value_range 0 to 255; give a value in that range, or leave \
                  it out for noise",

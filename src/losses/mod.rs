@@ -175,3 +175,29 @@ fn classes(output: &Shape) -> Result<usize, String> {
         )),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_gradient_knows_what_the_targets_sum_to() {
+        let (mut y, targets, mut dy) = ([1.0, 2.0, 3.0], [0.2, 0.3, 0.499_1], [0.0; 3]);
+        assert!(CategoricalCrossentropy.check_target(&3.into(), &targets).is_ok());
+        let total = y.map(f32::exp).iter().sum::<f32>();
+        // Of Σt·log Σ exp(s) − Σ t·s.
+        let expected = [0, 1, 2].map(|i| 0.999_1 * f32::exp(y[i]) / total - targets[i]);
+        CategoricalCrossentropy.run(LossPass {
+            n: 1,
+            classes: 3,
+            y: &mut y,
+            scores: true,
+            targets: &targets,
+            dy: Some(&mut dy),
+            share: 1.0,
+        });
+        for (found, expected) in dy.iter().zip(expected) {
+            assert!((found - expected).abs() < 1e-6, "{found} {expected}");
+        }
+    }
+}

@@ -79,8 +79,8 @@ mod tests {
         assert_eq!(tally.result(0), 2.0 / 3.0);
 
         let mut binary = Accuracy.tally(&1.into());
-        binary.add(&[0.4, 0.6, 0.5], &[0.0, 1.0, 1.0], 1);
-        assert_eq!(binary.result(0), 2.0 / 3.0);
+        binary.add(&[0.4, 0.6, 0.5, 0.7], &[0.0, 1.0, 1.0, 1.0], 1);
+        assert_eq!(binary.result(0), 0.75);
     }
 
     #[test]

@@ -177,7 +177,7 @@ impl AUC {
                 let slope = over(more, yeses - high[0] - high[1]);
                 let high_yeses = high[0] + high[1];
                 let offset = high[0] - slope * high_yeses;
-                let ratio = if yeses > 0.0 && high_yeses > 0.0 { yeses / high_yeses } else { 1.0 };
+                let ratio = if high_yeses > 0.0 { yeses / high_yeses } else { 1.0 };
                 return over(slope * (more + offset * ratio.ln()), totals[0]);
             }
             Curve::Pr => (recall(low) - recall(high), [low, high].map(precision)),

@@ -372,4 +372,10 @@ weighted avg       1.00      1.00      1.00         4
         let error = classification_report(&array![0.5f32], &array![0]).unwrap_err();
         assert!(error.to_string().starts_with("classification_report: truth holds 0.5"), "{error}");
     }
+
+    #[test]
+    fn many_classes_are_added_up_as_in_numpy() {
+        let terms: Vec<f64> = (1..=210).map(|i| 1.0 / f64::from(i)).collect();
+        assert_eq!(pairwise_sum(&terms), 5.926702258359493);
+    }
 }

@@ -161,3 +161,29 @@ impl Tally for F1Tally {
         true
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_keras_adds_keeps_even_the_best_score_below_1() {
+        // Precision and recall are 1 − 1e-7; their F1 loses half as much again, a weight as much.
+        for (score, below) in
+            [(F1Score::new(), 1.5e-7), (F1Score::new().average(Average::Weighted), 2.5e-7)]
+        {
+            let mut tally = score.threshold(0.5).tally(&1.into());
+            tally.add(&[0.9], &[1.0], 1);
+            assert!((tally.result(0) - (1.0 - below)).abs() < 1e-12, "{}", tally.result(0));
+        }
+    }
+
+    #[test]
+    fn the_highest_score_is_no_yes_if_it_is_next_to_nothing() {
+        for (score, expected) in [(1e-9, 0.0), (2e-9, 1.0)] {
+            let mut tally = F1Score::new().tally(&1.into());
+            tally.add(&[score], &[1.0], 1);
+            assert!((tally.result(0) - expected).abs() < 1e-6);
+        }
+    }
+}

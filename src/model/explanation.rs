@@ -143,12 +143,12 @@ conv2d (Conv2D): (28, 28, 1) → (28, 28, 6)
                  params: kernel 3·3·4·2 = 72\nTotal params: 72",
             ),
             (
-                layer(SeparableConv2D::new(5, 3).padding(Padding::Same).into()),
-                "    1 filters of 3×3 a channel, strides 1×1, padding same, then 5 filters of 1×1\n    \
+                layer(SeparableConv2D::new(5, 3).depth_multiplier(2).padding(Padding::Same).into()),
+                "    2 filters of 3×3 a channel, strides 1×1, padding same, then 5 filters of 1×1\n    \
                  height: (9 + 2·1 − 3)/1 + 1 = 9\n    width: (8 + 2·1 − 3)/1 + 1 = 8\n    \
-                 channels: 4·1 = 4, then 5 filters\n    \
-                 params: depthwise_kernel 3·3·4·1 + pointwise_kernel 1·1·4·5 + bias 5 = 61\n\
-                 Total params: 61",
+                 channels: 4·2 = 8, then 5 filters\n    \
+                 params: depthwise_kernel 3·3·4·2 + pointwise_kernel 1·1·8·5 + bias 5 = 117\n\
+                 Total params: 117",
             ),
             (
                 layer(Conv2D::new(4, 3).groups(2).dilation_rate(2).into()),
@@ -187,6 +187,43 @@ conv2d (Conv2D): (28, 28, 1) → (28, 28, 6)
             (
                 of(&|x| [x, x].apply(Add::new()).unwrap()),
                 "    the sum of 2 inputs\nTotal params: 0",
+            ),
+            (
+                of(&|x| [x, x, x].apply(Average::new()).unwrap()),
+                "    the mean of 3 inputs\nTotal params: 0",
+            ),
+            (
+                of(&|x| [x, x].apply(Multiply::new()).unwrap()),
+                "    the product of 2 inputs\nTotal params: 0",
+            ),
+            (layer(Activation::LeakyRelu.into()), "    activation leaky_relu\nTotal params: 0"),
+            (layer(LeakyReLU::new().into()), "    negative_slope 0.3\nTotal params: 0"),
+            (
+                layer(LocalResponseNormalization::new().into()),
+                "    n 5, k 2, alpha 0.0001, beta 0.75\nTotal params: 0",
+            ),
+            (layer(Rescaling::new(0.5).offset(-1.0).into()), "    x · 0.5 + -1\nTotal params: 0"),
+            (
+                layer(Resizing::new(5, 6).into()),
+                "    interpolation bilinear\n    height and width: 9×8 resized to 5×6\n\
+                 Total params: 0",
+            ),
+            (
+                layer(AveragePooling2D::new((3, 2)).into()),
+                "    pools of 3×2, strides 3×2, padding valid\n    \
+                 height: (9 − 3)/3 + 1 = 3\n    width: (8 − 2)/2 + 1 = 4\n    \
+                 channels: 4, each pooled alone\nTotal params: 0",
+            ),
+            (
+                layer(GlobalMaxPool2D::new().into()),
+                "    channels: 4, of each the largest of 9·8 = 72\nTotal params: 0",
+            ),
+            (layer(RandomFlip::new().into()), "    in training only\nTotal params: 0"),
+            (layer(RandomErasing::new().into()), "    in training only\nTotal params: 0"),
+            (layer(RandomRotation::new(0.1).into()), "    in training only\nTotal params: 0"),
+            (
+                layer(RandomTranslation::new(0.1, 0.1).into()),
+                "    in training only\nTotal params: 0",
             ),
         ] {
             assert_eq!(found, wanted);

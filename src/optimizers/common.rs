@@ -190,6 +190,13 @@ mod tests {
     }
 
     #[test]
+    fn as_many_steps_as_are_told_apart_can_have_been_taken() {
+        let mut common = super::Common::new(0.1);
+        assert!(common.resume(1 << 53, Some(0.1)).is_ok());
+        assert!(common.resume((1 << 53) + 1, Some(0.1)).is_err());
+    }
+
+    #[test]
     fn what_makes_no_sense_is_refused() {
         let refused = |adam: Adam, sentence: &str| assert_eq!(check(&adam).unwrap_err(), sentence);
         refused(

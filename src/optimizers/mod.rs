@@ -223,3 +223,43 @@ fn below_1<const N: usize>(numbers: [(&str, f64); N]) -> Result<(), String> {
         None => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Where three steps and one beside the count lead.
+    fn moved(mut optimizer: impl Optimizer) -> [f32; 2] {
+        let mut w = [1.0, -2.0];
+        let mut slots = vec![[0.0; 2]; optimizer.slots()];
+        let mut slots: Vec<&mut [f32]> = slots.iter_mut().map(|slot| &mut slot[..]).collect();
+        for _ in 0..3 {
+            optimizer.apply(&[0..1, 1..2], &mut w, &mut [0.3, -0.1], &mut slots);
+        }
+        assert_eq!(optimizer.iterations(), 3);
+        let step = Step { iteration: 3, learning_rate: 0.5 };
+        optimizer.step(step, &mut w, &[0.2, 0.2], &mut slots);
+        w
+    }
+
+    #[test]
+    fn nothing_is_kept_that_no_step_needs() {
+        let (sgd, rmsprop) = (SGD::default, RMSprop::default);
+        assert_eq!([sgd().slots(), sgd().momentum(0.9).slots()], [0, 1]);
+        assert_eq!([rmsprop().slots(), rmsprop().momentum(0.9).slots()], [1, 2]);
+        assert_eq!(rmsprop().momentum(0.9).centered(true).slots(), 3);
+    }
+
+    #[test]
+    fn a_box_does_what_the_optimizer_in_it_does() {
+        let adam = || Adam::new(0.1).clipnorm(0.2).weight_decay(0.1);
+        let boxed = || -> Box<dyn Optimizer> { Box::new(adam()) };
+        assert_eq!(moved(boxed()), moved(adam()));
+        let mut boxed = boxed();
+        assert_eq!((boxed.name(), boxed.slots(), boxed.learning_rate()), ("adam", 2, 0.1));
+        boxed.set_learning_rate(0.5);
+        assert_eq!(boxed.learning_rate(), 0.5);
+        let wrong: Box<dyn Optimizer> = Box::new(adam().beta_1(1.0));
+        assert_eq!(wrong.check(), Err("beta_1 is 1; it must be at least 0 and below 1".into()));
+    }
+}

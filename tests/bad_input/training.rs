@@ -111,6 +111,11 @@ fn an_optimizer_that_makes_no_sense() {
         "fit: rmsprop: rho is -0.5; it must be at least 0 and below 1",
     );
     refused(
+        fit(AdamW::default().beta_2(1.0)),
+        ErrorKind::Training,
+        "fit: adamw: beta_2 is 1; it must be at least 0 and below 1",
+    );
+    refused(
         fit(AdamW::default().clipnorm(1.0).global_clipnorm(1.0)),
         ErrorKind::Training,
         "fit: adamw: both clipnorm and global_clipnorm are given; choose one of them",
@@ -342,13 +347,14 @@ fn early_stopping_restores_the_best_weights_when_the_loss_runs_away() {
 #[test]
 fn a_loss_that_makes_no_sense() {
     for smoothing in [-0.1, 1.5, f32::NAN] {
-        let model = classifier().into_model();
+        let sentence = format!("fit: label_smoothing is {smoothing}; it must be from 0 to 1");
+        let model = || classifier().into_model();
         let loss = CategoricalCrossentropy.label_smoothing(smoothing);
-        refused(
-            model.compile(Adam::default(), loss, ()).fit(&inputs(), &one_hot(), silent()),
-            ErrorKind::Training,
-            &format!("fit: label_smoothing is {smoothing}; it must be from 0 to 1"),
-        );
+        let fit = model().compile(Adam::default(), loss, ()).fit(&inputs(), &one_hot(), silent());
+        refused(fit, ErrorKind::Training, &sentence);
+        let loss = BinaryCrossentropy.label_smoothing(smoothing);
+        let fit = model().compile(Adam::default(), loss, ()).fit(&inputs(), &one_hot(), silent());
+        refused(fit, ErrorKind::Training, &sentence);
     }
 }
 
@@ -371,6 +377,10 @@ fn a_metric_that_makes_no_sense() {
         (
             fit([BinaryAccuracy::new().threshold(2.0)]),
             "fit: binary_accuracy: threshold is 2; it must be from 0 to 1",
+        ),
+        (
+            fit([F1Score::new().threshold(-0.5)]),
+            "fit: f1_score: threshold is -0.5; it must be from 0 to 1",
         ),
         (
             fit([TopKCategoricalAccuracy::new().k(0)]),
@@ -398,6 +408,16 @@ fn a_metric_that_makes_no_sense() {
     );
     let two = (Precision::new(), Precision::new().class_id(1).named("precision_1"));
     assert_eq!(fit(two).unwrap().history["precision_1"].len(), 1);
+}
+
+#[test]
+fn a_backup_that_is_never_made() {
+    let folder = tempfile::tempdir().unwrap();
+    let backup = BackupAndRestore::new(folder.path());
+    fit_refused(
+        silent().callback(backup.save_freq(convnet::callbacks::SaveFreq::Batches(0))),
+        "backup and restore: save_freq is 0 batches; it is at least 1",
+    );
 }
 
 #[test]
