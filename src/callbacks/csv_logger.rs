@@ -145,6 +145,11 @@ impl Callback for CSVLogger {
         written.map_err(|error| self.cannot_write(&error))
     }
 
+    fn on_train_end(&mut self, _training: &mut Training<'_>) -> Result<()> {
+        self.file = None;
+        Ok(())
+    }
+
     fn state(&self) -> State {
         let columns = serde_json::to_string(&self.columns).ok();
         State::new().number("length", self.length as f64).text("columns", columns)
@@ -159,5 +164,19 @@ impl Callback for CSVLogger {
         }
         self.length = length;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::fit_with;
+    use super::*;
+
+    #[test]
+    fn a_lent_one_leaves_no_file_open_after_training() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut logger = CSVLogger::new(folder.path().join("log.csv"));
+        fit_with(&mut logger);
+        assert!(logger.file.is_none());
     }
 }

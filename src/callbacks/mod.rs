@@ -364,6 +364,18 @@ pub(crate) fn backup_file(folder: &Path) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::prelude::*;
+    use ndarray::Array2;
+
+    /// Trains for an epoch with a callback.
+    pub(super) fn fit_with(callback: impl Callback) {
+        let input = Input::new(2);
+        let output = input.apply(Dense::new(1)).unwrap();
+        let model = Model::new(&input, &output).unwrap();
+        let mut model = model.compile(SGD::default(), MeanSquaredError, ());
+        let (x, y) = (Array2::<f32>::ones((4, 2)), Array2::<f32>::ones((4, 1)));
+        model.fit(&x, &y, Fit::new().callback(callback).verbose(Verbose::Silent)).unwrap();
+    }
 
     /// What `fit` asks a callback before it trains.
     fn asked(callback: impl Callback) -> (Option<PathBuf>, &'static str) {

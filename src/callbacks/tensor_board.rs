@@ -95,6 +95,11 @@ impl Callback for TensorBoard {
         Self::write(&mut self.validation, &self.log_dir.join("validation"), epoch, &validation)
     }
 
+    fn on_train_end(&mut self, _training: &mut Training<'_>) -> Result<()> {
+        (self.train, self.validation) = (None, None);
+        Ok(())
+    }
+
     fn state(&self) -> State {
         let mut state = State::new();
         for (run, file) in [("train", &self.train), ("validation", &self.validation)] {
@@ -116,5 +121,19 @@ impl Callback for TensorBoard {
             };
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::fit_with;
+    use super::*;
+
+    #[test]
+    fn a_lent_one_leaves_no_file_open_after_training() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut logger = TensorBoard::new(folder.path());
+        fit_with(&mut logger);
+        assert!(logger.train.is_none() && logger.validation.is_none());
     }
 }
