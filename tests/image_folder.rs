@@ -207,10 +207,11 @@ fn crops_keep_the_ratio_and_antialias_smooths() {
 }
 
 /// The unreadable files of [`with_bad`] and what is said of them.
-const BAD: [(&str, &str); 8] = [
+const BAD: [(&str, &str); 9] = [
     ("blue/bomb.png", "claims to be 30000×30000; wanted at least one pixel and at most 67108864"),
     ("blue/cut.jpg", "is a broken JPEG: "),
     ("blue/cut_progressive.jpg", "is a broken JPEG: "),
+    ("blue/damaged.jpg", "is a broken JPEG: the decoder panicked"),
     ("blue/huge.jpg", "claims to be 65500×65500; wanted at least one pixel and at most 67108864"),
     ("red/cut.png", "is a broken PNG: "),
     ("red/empty.png", "is empty"),
@@ -239,6 +240,9 @@ fn with_bad() -> TempDir {
     write(&folder, "blue/cut.jpg", &jpeg[..jpeg.len() * 2 / 3]);
     let progressive = drawing.jpeg(true);
     write(&folder, "blue/cut_progressive.jpg", &progressive[..progressive.len() / 2]);
+    // zune-jpeg 0.5.15 panics on it.
+    let damaged = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/damaged.jpg");
+    write(&folder, "blue/damaged.jpg", &fs::read(damaged).unwrap());
     write(&folder, "blue/huge.jpg", &huge);
     write(&folder, "red/cut.png", &whole[..whole.len() * 2 / 3]);
     write(&folder, "red/empty.png", b"");
@@ -261,7 +265,7 @@ fn unreadable_files_are_listed_by_name() {
     assert_eq!(error.kind(), ErrorKind::File);
     let sentence = error.to_string();
     let shown = folder.path().display();
-    let start = format!("image folder {shown}: 8 of 28 images are unreadable: {shown}/blue/bomb");
+    let start = format!("image folder {shown}: 9 of 29 images are unreadable: {shown}/blue/bomb");
     assert!(sentence.starts_with(&start), "{sentence}");
     assert!(sentence.ends_with("; remove them, or go on without them with skip_bad(true)"));
     for (name, fault) in BAD {
@@ -272,7 +276,7 @@ fn unreadable_files_are_listed_by_name() {
     for i in 0..30 {
         write(&folder, &format!("red/more{i:02}.png"), b"");
     }
-    refused(options(&folder).open(), &["38 of 58 images", "more12.png is empty, and 18 more; "]);
+    refused(options(&folder).open(), &["39 of 59 images", "more11.png is empty, and 19 more; "]);
 }
 
 #[test]

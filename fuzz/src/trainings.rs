@@ -27,7 +27,7 @@ fn data() -> (Array4<f32>, Array1<u8>) {
     (images, Array1::from_shape_fn(6, |i| (i % 2) as u8))
 }
 
-/// 3 batches an epoch, 2 a step.
+/// 2 batches an epoch, which are one step.
 fn fit<'a>(epochs: usize) -> Fit<'a> {
     Fit::new()
         .epochs(epochs)
@@ -47,7 +47,7 @@ pub fn backup(batches: usize) -> Vec<u8> {
     // What is there would be resumed.
     let _ = std::fs::remove_dir_all(&folder);
     let backup = BackupAndRestore::new(&folder).save_freq(SaveFreq::Batches(batches));
-    let epochs = batches.div_ceil(3);
+    let epochs = batches.div_ceil(2);
     let fit = fit(epochs).callback(backup.delete_checkpoint(false));
     model().fit(&x, &y, fit).expect("it trains");
     std::fs::read(folder.join("backup.safetensors")).expect("it was made")

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{Cursor, Read};
+use std::panic::catch_unwind;
 use std::path::Path;
 
 use ndarray::Array3;
@@ -42,7 +43,10 @@ pub(super) fn read(path: &Path) -> Result<Picture, String> {
     match bytes[..] {
         [] => Err("is empty".to_string()),
         [0x89, b'P', b'N', b'G', ..] => read_png(&bytes),
-        [0xff, 0xd8, ..] => read_jpeg(&bytes),
+        // The decoder's versions have panicked on damaged files again and again (zune-image's issues 219, 262,
+        // 361 and 409); what it was working on is gone with it.
+        [0xff, 0xd8, ..] => catch_unwind(|| read_jpeg(&bytes))
+            .unwrap_or_else(|_| Err("is a broken JPEG: the decoder panicked".to_string())),
         _ => Err("is neither PNG nor JPEG".to_string()),
     }
 }
