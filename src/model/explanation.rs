@@ -167,6 +167,11 @@ conv2d (Conv2D): (28, 28, 1) → (28, 28, 6)
                 layer(GlobalAveragePooling2D::new().into()),
                 "    channels: 4, of each the mean of 9·8 = 72\nTotal params: 0",
             ),
+            (
+                layer(Dense::new(6).into()),
+                "    6 units\n    units: 6, each of 4 inputs\n    params: kernel 4·6 + bias 6 = 30\n\
+                 Total params: 30",
+            ),
             (layer(Flatten::new().into()), "    9·8·4 = 288\nTotal params: 0"),
             (layer(Reshape::new([36, -1]).into()), "    9·8·4 = 288 = 36·8\nTotal params: 0"),
             (

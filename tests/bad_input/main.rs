@@ -1,5 +1,6 @@
 //! Every mistake a user can make gets its sentence: who, what it got, what it wanted, what to do.
 
+mod callbacks;
 mod data;
 mod graph;
 mod layers;

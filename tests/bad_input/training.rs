@@ -7,7 +7,7 @@ use ndarray::Array2;
 
 /// Demands that `fit` refuses these settings with this sentence and leaves the weights alone.
 #[track_caller]
-fn fit_refused(fit: Fit<'_>, sentence: &str) {
+pub(crate) fn fit_refused(fit: Fit<'_>, sentence: &str) {
     let mut model = classifier();
     refused(model.fit(&inputs(), &one_hot(), fit), ErrorKind::Training, sentence);
     assert_eq!(model.weights(), classifier().weights());
@@ -48,20 +48,6 @@ fn a_validation_split_that_makes_no_sense() {
         silent().validation_split(1e-17),
         "fit: a validation_split of 0.00000000000000001 leaves none of 8 samples to validate with; \
          use another fraction, more samples or validation_data",
-    );
-}
-
-#[test]
-fn monitoring_what_is_not_there() {
-    fit_refused(
-        silent().callback(EarlyStopping::new(Monitor::ValLoss)),
-        "early stopping: there is no `val_loss` to monitor; this training has accuracy, loss; give \
-         validation_split or validation_data, or monitor another",
-    );
-    fit_refused(
-        silent().validation_split(0.5).callback(EarlyStopping::new(Monitor::Named("f1".into()))),
-        "early stopping: there is no `f1` to monitor; this training has accuracy, loss, \
-         val_accuracy, val_loss; monitor one of these",
     );
 }
 
@@ -178,28 +164,6 @@ fn a_schedule_that_leads_to_no_number() {
     assert_eq!(model.weights(), classifier().weights());
     let sentence = sentence.replace("fit", "train_on_batch");
     refused(model.train_on_batch(&inputs(), &one_hot(), 0), ErrorKind::Training, &sentence);
-}
-
-#[test]
-fn callbacks_that_compare_with_nan() {
-    let nan = f64::NAN;
-    let loss = || Monitor::Loss;
-    fit_refused(
-        silent().callback(EarlyStopping::new(loss()).min_delta(nan)),
-        "early stopping: min_delta is NaN; give a number",
-    );
-    fit_refused(
-        silent().callback(EarlyStopping::new(loss()).baseline(nan)),
-        "early stopping: baseline is NaN; give a number",
-    );
-    fit_refused(
-        silent().callback(ReduceLROnPlateau::new(loss()).min_delta(nan)),
-        "reduce lr on plateau: min_delta is NaN; give a number",
-    );
-    fit_refused(
-        silent().callback(ModelCheckpoint::new("weights").initial_value_threshold(nan)),
-        "model checkpoint: initial_value_threshold is NaN; give a number",
-    );
 }
 
 #[test]
@@ -408,16 +372,6 @@ fn a_metric_that_makes_no_sense() {
     );
     let two = (Precision::new(), Precision::new().class_id(1).named("precision_1"));
     assert_eq!(fit(two).unwrap().history["precision_1"].len(), 1);
-}
-
-#[test]
-fn a_backup_that_is_never_made() {
-    let folder = tempfile::tempdir().unwrap();
-    let backup = BackupAndRestore::new(folder.path());
-    fit_refused(
-        silent().callback(backup.save_freq(convnet::callbacks::SaveFreq::Batches(0))),
-        "backup and restore: save_freq is 0 batches; it is at least 1",
-    );
 }
 
 #[test]

@@ -101,6 +101,23 @@ fn pieces_from_several_threads_are_the_naive_product() {
 }
 
 #[test]
+fn rows_and_columns_whole_pages_apart_are_packed() {
+    let n = FEW + 5;
+    let (pages, b) = (floats(7 * 1024, 1), floats(1024 * n, 2));
+    let pages = Matrix::new(&pages, 7, 1024);
+    for a in [pages, pages.t()] {
+        let b = Matrix::new(&b[..a.cols * n], a.cols, n);
+        let mut wanted = vec![0.0; a.rows * n];
+        naive(&mut wanted, a, b, Overwrite);
+        for level in Level::all() {
+            let mut c = Guarded::new(&vec![f32::NAN; a.rows * n]);
+            gemm(level, &mut c, a, b, Overwrite);
+            assert_eq!(*c, wanted, "{level:?} {a:?}");
+        }
+    }
+}
+
+#[test]
 fn equals_the_naive_product_on_several_blocks() {
     let shapes = [(3, 257, 5), (1, 521, 3), (17, 600, 40), (2, 9, 389), (15, 256, 1024)];
     for (m, k, n) in shapes.into_iter().chain([(127, 31, 70), (70, 31, 127), (40, 1021, 20)]) {
