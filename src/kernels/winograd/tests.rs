@@ -111,6 +111,19 @@ fn window(input: [usize; 2], k: usize, before: [usize; 2], after: [usize; 2]) ->
 }
 
 #[test]
+fn only_where_windows_are_neighbours_without_gaps_and_see_the_image() {
+    let near = window([9, 9], 3, [1, 1], [1, 1]);
+    assert!(applies(&near));
+    for axis in [0, 1] {
+        let mut far = [near; 3];
+        far[0].strides[axis] = 2;
+        far[1].dilation[axis] = 2;
+        far[2].before[axis] = 3;
+        assert!(far.iter().all(|window| !applies(window)), "{far:?}");
+    }
+}
+
+#[test]
 fn every_image_size_same_and_valid() {
     for k in [3, 5] {
         for size in [1, 2, 3, 4, 5, 6, 7, 8, 9, 13] {
