@@ -10,9 +10,8 @@ use crate::random::generator;
 use crate::shape::Shape;
 
 /// Promised and produced shapes agree; inference twice gives the same bits, and wherever its output lies;
-/// and the gradients of a
-/// randomly weighted sum of the outputs agree with central differences in random directions, for
-/// all inputs and all weights, or for the inputs alone if the layer is not trained.
+/// and the gradients of a randomly weighted sum of the outputs agree with central differences in random
+/// directions, for all inputs and all weights, or for the inputs alone if the layer is not trained.
 pub(crate) fn laws<L: Layer + 'static>(layer: impl Fn() -> L, shapes: &[Shape]) {
     laws_for(layer(), shapes, 3, Layout::Rows);
     laws_for(layer().trainable(false), shapes, 3, Layout::Rows);
