@@ -55,6 +55,9 @@ impl std::fmt::Debug for Matrix<'_> {
 /// or written: whole rows in order are 2 to 3 times as fast as strips of some hundred columns.
 const FEW: usize = 64;
 
+/// The most columns of a right operand that is read whole while the left one streams by.
+const SOME: usize = 128;
+
 /// Floats of a matrix that do not fit in the 1 MB of a core's L2 cache.
 const LARGE: usize = 256 * 1024;
 
@@ -78,8 +81,27 @@ pub(crate) fn gemm(level: Level, c: &mut [f32], a: Matrix<'_>, b: Matrix<'_>, wr
 /// [`gemm`] on as many threads as it is worth, with the same bits on any number of them.
 pub(crate) fn par_gemm(level: Level, c: &mut [f32], a: Matrix<'_>, b: Matrix<'_>, write: Write) {
     let [m, k, n] = check(c, a, b);
+    let is_little = flops(2 * m * k * n).is_little();
+    let few = match [a.col_stride, b.col_stride] {
+        // With more rows it pays to pack `B`.
+        [1, 1] => 40,
+        [_, 1] => FEW,
+        // `B` would have to be transposed to be packed.
+        _ => SOME,
+    };
+    if (2..=few).contains(&m) && k * n >= LARGE && write == Overwrite && !is_little {
+        few_rows(level, c, a, b);
+    } else {
+        split(level, c, a, b, write);
+    }
+}
+
+/// [`par_gemm`] with the operands as they are.
+fn split(level: Level, c: &mut [f32], a: Matrix<'_>, b: Matrix<'_>, write: Write) {
+    let [m, k, n] = check(c, a, b);
     let way = Way::of(a, b);
     let work = flops(2 * m * k * n);
+    let are_in_rows = a.col_stride == 1 && b.col_stride == 1;
     // A 16th of the larger side a piece, but not so little that copying the other operand shows.
     let rows = m.div_ceil(16).next_multiple_of(14).max(56);
     let cols = n.div_ceil(16).next_multiple_of(32).max(64);
@@ -90,10 +112,11 @@ pub(crate) fn par_gemm(level: Level, c: &mut [f32], a: Matrix<'_>, b: Matrix<'_>
     };
     if work.is_little() {
         way.product(level, c, a, b, write);
-    } else if (2..=FEW).contains(&m) && k * n >= LARGE && write == Overwrite {
-        few_rows(level, c, a, b);
     } else if n <= FEW && m * k >= LARGE && k > m && a.row_stride == 1 && b.col_stride == 1 {
         // An 8th of the columns of `A` a piece: each has a sum as large as `C`.
+        by_depth(c, k.div_ceil(8).next_multiple_of(way.depth));
+    } else if m <= 2 * SOME && k >= 1024 && k * n >= LARGE && are_in_rows {
+        // Whole rows of a large `B` in order: strips of them would lie in too many pages.
         by_depth(c, k.div_ceil(8).next_multiple_of(way.depth));
     } else if m > rows && (m >= n || k <= FEW) {
         c.par_chunks_mut(rows * n).enumerate().worth(work).for_each(|(piece, c)| {
@@ -183,7 +206,7 @@ fn few_rows(level: Level, c: &mut [f32], a: Matrix<'_>, b: Matrix<'_>) {
     with_scratch((k + n) * m, |scratch| {
         let (a_t, c_t) = scratch.split_at_mut(k * m);
         transpose(a, a_t);
-        par_gemm(level, c_t, b.t(), Matrix::new(a_t, k, m), Overwrite);
+        split(level, c_t, b.t(), Matrix::new(a_t, k, m), Overwrite);
         transpose(Matrix::new(c_t, n, m), c);
     });
 }
@@ -238,9 +261,9 @@ impl Way {
         };
         let [depth, width] = if n <= FEW && operands == Operands::AsGiven && a.row_stride == 1 {
             [THIN, FEW]
-        } else if n <= FEW {
+        } else if n <= SOME {
             // All of the right operand, while the left one streams by.
-            [AREA / n.next_multiple_of(FEW / 2).max(1), FEW]
+            [AREA / n.next_multiple_of(32).max(1), SOME]
         } else if a.cols <= FEW {
             [FEW, AREA / FEW]
         } else {
@@ -275,7 +298,7 @@ impl Way {
         let pack = Pack {
             // Strides of whole 4 KB pages put all rows of a tile in one set of the L1 cache, which
             // costs more than a copy if the tile's rows are read for several panels of B.
-            a: a.row_stride.max(a.col_stride).is_multiple_of(1024) && n > FEW,
+            a: a.row_stride.max(a.col_stride).is_multiple_of(1024) && n > SOME,
             // Rows of B that are far apart share few sets of the caches and waste the prefetcher,
             // which costs more than a copy if they are read for several panels of A.
             b: b.col_stride != 1 || b.row_stride >= 512,

@@ -26,6 +26,12 @@ const MOST_COLS: usize = 32;
 /// Packed rows of `A` would be 1 KB apart and crowd into a few sets of the L1 cache.
 const PACKED_ROW: usize = DEPTH + 16;
 
+/// Rows of `B` that are packed together: as many streams as the processor can follow.
+const ROWS_TOGETHER: usize = 8;
+
+/// Floats of a cache line.
+const LINE: usize = 16;
+
 /// Floats of scratch space that [`block`] needs: a panel of `A`, a tile of `C`, a block of `B`.
 pub(super) const SCRATCH: usize = PACKED_A + TILE + AREA + DEPTH * MOST_COLS;
 const PACKED_A: usize = MOST_ROWS * PACKED_ROW;
@@ -161,21 +167,31 @@ impl Job<'_, '_> {
         }
     }
 
-    /// Copies panels of `B` to where their rows are next to each other. Lanes beyond the last column
-    /// hold anything: what they sum up to is not stored.
+    /// Copies panels of `B` to where their rows are next to each other, some rows of all panels at a time,
+    /// so that memory is read in order. Lanes beyond the last column hold anything: what they sum up to is
+    /// not stored.
     #[inline(always)]
     fn pack_b<V: Vector>(&mut self) {
         let [k, n] = [self.b.rows, self.b.cols];
-        for (j, width) in panels::<V>(n) {
-            let Some(place) = self.pack.place(self.b, j, width) else { continue };
-            let cols = width.min(n - j);
-            let panel = self.b.block(0..k, j..j + cols);
-            for (k, packed) in self.packed_b[place].chunks_exact_mut(width).enumerate() {
-                if panel.col_stride == 1 {
-                    copy_row(packed, &panel.floats[k * panel.row_stride..]);
+        let is_transposed = self.b.col_stride != 1;
+        let together = if is_transposed { LINE } else { ROWS_TOGETHER };
+        for start in (0..k).step_by(together) {
+            let rows = start..k.min(start + together);
+            for (j, width) in panels::<V>(n) {
+                let Some(place) = self.pack.place(self.b, j, width) else { continue };
+                let cols = width.min(n - j);
+                let part = self.b.block(rows.clone(), j..j + cols);
+                let packed = &mut self.packed_b[place][start * width..];
+                if is_transposed {
+                    for j in 0..cols {
+                        let column = &part.floats[j * part.col_stride..][..part.rows];
+                        let packed = packed[j..].iter_mut().step_by(width);
+                        packed.zip(column).for_each(|(packed, &float)| *packed = float);
+                    }
                 } else {
-                    for (j, packed) in packed[..cols].iter_mut().enumerate() {
-                        *packed = panel.floats[j * panel.col_stride + k];
+                    let packed = packed.chunks_exact_mut(width).take(part.rows);
+                    for (k, packed) in packed.enumerate() {
+                        copy_row(packed, &part.floats[k * part.row_stride..]);
                     }
                 }
             }

@@ -102,7 +102,7 @@ fn pieces_from_several_threads_are_the_naive_product() {
 
 #[test]
 fn rows_and_columns_whole_pages_apart_are_packed() {
-    let n = FEW + 5;
+    let n = SOME + 5;
     let (pages, b) = (floats(7 * 1024, 1), floats(1024 * n, 2));
     let pages = Matrix::new(&pages, 7, 1024);
     for a in [pages, pages.t()] {
@@ -124,9 +124,16 @@ fn equals_the_naive_product_on_several_blocks() {
         compare(m, k, n);
     }
     compare(1024, 13, 33); // strides of whole pages
-    for (m, k, n) in [(2, 700, 400), (33, 401, 701), (64, 257, 1024)] {
+    for (m, k, n) in [(2, 700, 400), (33, 401, 701), (64, 257, 1024), (100, 401, 701)] {
         compare(m, k, n); // few rows, and a large right operand
     }
+    compare(130, 1100, 250); // more rows
+}
+
+/// It once was turned round for its few rows, then for its few columns, and so on until the stack was full.
+#[test]
+fn few_rows_and_few_columns_of_great_depth() {
+    compare(32, 8200, 32);
 }
 
 #[test]
@@ -134,7 +141,7 @@ fn threads_do_not_change_the_bits() {
     // Not exact: sums of thirds depend on their order.
     let thirds = |len| floats(len, 4).into_iter().map(|x| x / 3.0).collect::<Vec<_>>();
     let shapes = [(300, 301, 90), (40, 700, 500), (25, 9000, 6), (1, 2000, 900), (33, 300, 900)];
-    for (m, k, n) in shapes {
+    for (m, k, n) in shapes.into_iter().chain([(90, 1500, 300), (32, 8200, 32)]) {
         let [a, b] = [thirds(m * k), thirds(k * n)];
         for (a, b) in [
             (Matrix::new(&a, m, k), Matrix::new(&b, k, n)),
