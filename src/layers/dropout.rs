@@ -79,20 +79,12 @@ impl Layer for Dropout {
 
     fn forward(&self, pass: Forward<'_>) {
         let (x, y, saved) = (pass.x.get(0), pass.y, pass.saved);
-        // Four elements are drawn from one number, 16 bits each.
         let dropped = (self.rate * 65536.0).round() as u64;
         // Infinite, but never used, where all are dropped.
         let factor = 65536.0 / (65536 - dropped) as f32;
         let pieces = y.par_chunks_mut(PIECE).zip(saved.par_chunks_mut(PIECE)).enumerate();
         pieces.worth(bytes(16 * x.len())).for_each(|(piece, (y, saved))| {
-            let mut random = generator(derive(pass.seed, piece as u64));
-            for four in saved.chunks_mut(4) {
-                let mut bits = random.next_u64();
-                for saved in four {
-                    *saved = if bits & 0xffff < dropped { 0.0 } else { factor };
-                    bits >>= 16;
-                }
-            }
+            draw(saved, derive(pass.seed, piece as u64), dropped, factor);
             let x = &x[piece * PIECE..][..y.len()];
             y.iter_mut().zip(x).zip(&*saved).for_each(|((y, x), factor)| *y = x * factor);
         });
@@ -116,6 +108,18 @@ impl Layer for Dropout {
     fn details(&self, _inputs: &[Shape]) -> Details {
         Details::default().setting(format!("rate {}, in training only", self.rate))
     }
+}
+
+/// Sets each to 0 with a chance of `dropped` in 65,536, else to `factor`; four from one number of the generator.
+fn draw(factors: &mut [f32], seed: u64, dropped: u64, factor: f32) {
+    let mut random = generator(seed);
+    let mut four = || {
+        let bits = random.next_u64();
+        [0, 16, 32, 48].map(|by| if bits >> by & 0xffff < dropped { 0.0 } else { factor })
+    };
+    let (fours, rest) = factors.as_chunks_mut();
+    fours.iter_mut().for_each(|factors| *factors = four());
+    rest.copy_from_slice(&four()[..rest.len()]);
 }
 
 #[cfg(test)]
