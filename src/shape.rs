@@ -21,6 +21,11 @@ impl Shape {
         self.0.iter().fold(1, |size, &dim| size.saturating_mul(dim))
     }
 
+    /// Whether the bytes of so many floats can be counted, as those of anything in memory can.
+    pub(crate) fn fits_in_memory(&self) -> bool {
+        isize::try_from(self.size().saturating_mul(size_of::<f32>())).is_ok()
+    }
+
     /// The dimensions of a convolution kernel or an image as an array of `N`, if there are so many.
     pub fn dims<const N: usize>(&self) -> Option<[usize; N]> {
         self.0.as_slice().try_into().ok()

@@ -216,8 +216,7 @@ where
     if labels.is_empty() {
         return Err(Error::data("to_categorical: there are no labels"));
     }
-    let bytes = Shape::from([labels.len(), classes, size_of::<f32>()]).size();
-    if isize::try_from(bytes).is_err() {
+    if !Shape::from([labels.len(), classes]).fits_in_memory() {
         return Err(Error::data(format!(
             "to_categorical: no array of {} rows and {classes} classes fits in memory; give the number \
              of classes, or use SparseCategoricalCrossentropy, which takes class numbers",

@@ -48,8 +48,7 @@ impl<'a> Resized<'a> {
             return Err(Error::data(format!("resized: the size is {size}; it is at least 1×1")));
         }
         let [h, w, c] = images.shape;
-        let bytes = Shape::from([size.0[0], size.0[1], c, size_of::<f32>()]).size();
-        if isize::try_from(bytes).is_err() {
+        if !Shape::from([size.0[0], size.0[1], c]).fits_in_memory() {
             return Err(Error::data(format!(
                 "resized: no image of {size} with {c} channels fits in memory; choose a smaller size"
             )));

@@ -127,11 +127,12 @@ impl Product<'_> {
         first: usize,
         y: &mut [f32],
     ) {
+        let bias = self.bias::<V, N>(first);
         for (y_row, oy) in oy.enumerate() {
             for (ox, width) in pieces(self.output[1], 14) {
                 let y = &mut y[(y_row * self.output[1] + ox) * self.filters + first..];
                 by_size!(width, 1 2 3 4 5 6 7 8 9 10 11 12 13 14, P => {
-                    self.tile::<V, P, N>(x, oy, ox, first, y)
+                    self.tile::<V, P, N>(x, [oy, ox], first, bias, y)
                 });
             }
         }
@@ -140,12 +141,26 @@ impl Product<'_> {
     /// One panel of filters with tiles of up to 6 pixels by 2 vectors: 12 of 16 registers.
     #[inline(always)]
     fn panel_6<V: Vector>(&self, x: &Rows, oy: Range<usize>, first: usize, y: &mut [f32]) {
+        let bias = self.bias::<V, 2>(first);
         for (y_row, oy) in oy.enumerate() {
             for (ox, width) in pieces(self.output[1], 6) {
                 let y = &mut y[(y_row * self.output[1] + ox) * self.filters + first..];
-                by_size!(width, 1 2 3 4 5 6, P => self.tile::<V, P, 2>(x, oy, ox, first, y));
+                by_size!(width, 1 2 3 4 5 6, P => {
+                    self.tile::<V, P, 2>(x, [oy, ox], first, bias, y)
+                });
             }
         }
+    }
+
+    /// The bias of a panel, and zeros behind the last filter.
+    #[inline(always)]
+    fn bias<V: Vector, const N: usize>(&self, first: usize) -> [V; N] {
+        let mut lanes = [0.0; 32];
+        if let Some(bias) = self.bias {
+            let used = (N * V::LANES).min(self.filters - first);
+            lanes[..used].copy_from_slice(&bias[first..][..used]);
+        }
+        std::array::from_fn(|j| V::load(&lanes[j * V::LANES..]))
     }
 
     /// `P` pixels by `N` vectors of filters, held in registers over the whole depth of the product.
@@ -155,9 +170,9 @@ impl Product<'_> {
     fn tile<V: Vector, const P: usize, const N: usize>(
         &self,
         x: &Rows,
-        oy: usize,
-        ox: usize,
+        [oy, ox]: [usize; 2],
         first: usize,
+        bias: [V; N],
         y: &mut [f32],
     ) {
         let source = &self.source;
@@ -185,11 +200,6 @@ impl Product<'_> {
             }
         }
         let used = width.min(self.filters - first);
-        let mut lanes = [0.0; 32];
-        if let Some(bias) = self.bias {
-            lanes[..used].copy_from_slice(&bias[first..][..used]);
-        }
-        let bias: [V; N] = std::array::from_fn(|j| V::load(&lanes[j * V::LANES..]));
         let least = V::splat(if self.relu { 0.0 } else { f32::NEG_INFINITY });
         if used == width {
             assert!(y.len() >= (P - 1) * self.filters + width);
