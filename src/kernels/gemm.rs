@@ -83,8 +83,8 @@ pub(crate) fn par_gemm(level: Level, c: &mut [f32], a: Matrix<'_>, b: Matrix<'_>
     let [m, k, n] = check(c, a, b);
     let is_little = flops(2 * m * k * n).is_little();
     let few = match [a.col_stride, b.col_stride] {
-        // With more rows it pays to pack `B`.
-        [1, 1] => 40,
+        // For more rows packing `B` pays.
+        [1, 1] => 32,
         [_, 1] => FEW,
         // `B` would have to be transposed to be packed.
         _ => SOME,

@@ -191,6 +191,7 @@ impl Job<'_, '_> {
                 } else {
                     let packed = packed.chunks_exact_mut(width).take(part.rows);
                     for (k, packed) in packed.enumerate() {
+                        prefetch(part.floats, (k + ROWS_TOGETHER) * part.row_stride);
                         copy_row(packed, &part.floats[k * part.row_stride..]);
                     }
                 }
@@ -265,8 +266,8 @@ fn tile<V: Vector, const K_MAJOR: bool, const R: usize, const W: usize>(
     sums
 }
 
-/// Asks for the cache line of `floats[at]`, a column of the block below, if there is one. Rows of a large
-/// matrix are too many at a time for the processor to guess it.
+/// Asks for the cache line of `floats[at]`, which is read soon, if there is one. Rows of a large matrix are
+/// too many at a time for the processor to guess it.
 #[inline(always)]
 #[allow(unsafe_code)]
 fn prefetch(floats: &[f32], at: usize) {
