@@ -1,5 +1,6 @@
 //! What users write panics: the panic comes out, and the model can be used on.
 
+use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -8,11 +9,12 @@ use convnet::callbacks::{Logs, Training};
 use convnet::layers::{Backward, Forward, Infer, Layout, WeightSpec};
 use convnet::losses::{Loss, LossPass};
 use convnet::metrics::Tally;
+use convnet::optimizers::{Common, Step};
 use convnet::prelude::*;
 use convnet::{Result, Shape};
 use ndarray::Array4;
 
-use crate::{After, bits, compiled, data, network, silent};
+use crate::{After, bits, compiled, data, file, network, silent};
 
 /// Panics when it has been asked so many times.
 #[derive(Clone, Debug)]
@@ -323,6 +325,65 @@ fn a_metric() {
             )
         };
         survives(with(2 * parts(normal) + 1), with(0), 2);
+    }
+}
+
+/// Moves every weight by the learning rate, but before its panic only half of them.
+#[derive(Debug)]
+struct FragileOptimizer(Common, Fuse);
+
+impl Optimizer for FragileOptimizer {
+    fn name(&self) -> &'static str {
+        "fragile"
+    }
+
+    fn common(&self) -> &Common {
+        &self.0
+    }
+
+    fn common_mut(&mut self) -> &mut Common {
+        &mut self.0
+    }
+
+    fn slots(&self) -> usize {
+        0
+    }
+
+    fn check(&self) -> std::result::Result<(), String> {
+        Ok(())
+    }
+
+    fn step(&self, step: Step, w: &mut [f32], g: &[f32], _: &mut [&mut [f32]]) {
+        let far = step.learning_rate as f32;
+        let mut half = |part: Range<usize>| {
+            w[part.clone()].iter_mut().zip(&g[part]).for_each(|(w, g)| *w -= far * g.signum());
+        };
+        half(0..g.len() / 2);
+        self.1.burn();
+        half(g.len() / 2..g.len());
+    }
+}
+
+#[test]
+fn an_optimizer_leaves_the_weights_as_far_as_it_came() {
+    let (x, y) = data(SAMPLES);
+    for normal in [false, true] {
+        let with = |times| {
+            let optimizer = FragileOptimizer(Common::new(1e-3), Fuse::new(times));
+            network(normal, Ok).compile(optimizer, SparseCategoricalCrossentropy, [Accuracy])
+        };
+        let [mut model, mut other] = [with(2), with(0)];
+        burns(|| model.fit(&x, &y, fit()));
+        other.fit(&x, &y, fit().callback(After(1))).unwrap();
+        assert_ne!(bits(&model), bits(&other), "a step and a half");
+
+        let (_folder, path) = file("weights", &[]);
+        model.save_weights(&path).unwrap();
+        other.load_weights(&path).unwrap();
+        for model in [&mut model, &mut other] {
+            model.fit(&x, &y, fit()).unwrap();
+        }
+        assert_eq!(bits(&model), bits(&other), "trained on");
     }
 }
 
