@@ -190,6 +190,19 @@ mod tests {
     }
 
     #[test]
+    fn winograds_way_is_not_taken_where_it_is_ruled_out_or_does_not_apply_or_pay() {
+        let conv = |stride, channels, filters, exact| {
+            let window = Window::new([7, 9], [3; 2], [stride; 2], [1; 2], Padding::Same).unwrap();
+            Conv { window, channels, filters, exact }
+        };
+        assert!(conv(1, 40, 40, false).winograd());
+        for other in [(2, 40, 40, false), (1, 8, 40, false), (1, 40, 8, false), (1, 40, 40, true)] {
+            let (stride, channels, filters, exact) = other;
+            assert!(!conv(stride, channels, filters, exact).winograd(), "{other:?}");
+        }
+    }
+
+    #[test]
     fn every_way_agrees_with_im2col() {
         let mut winograd = 0;
         for conv in convs() {
