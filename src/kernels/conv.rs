@@ -166,7 +166,8 @@ mod tests {
     use crate::kernels::window::testing::{floats, undilated};
     use crate::kernels::window::{Padding, Window};
 
-    /// Awkward windows with few channels, and with enough of them for Winograd's way.
+    /// Awkward windows with few channels, enough of them for Winograd's way, and an image that im2col
+    /// takes in two pieces.
     fn convs() -> impl Iterator<Item = Conv> {
         let sizes = [[1, 1], [3, 2], [5, 17], [2, 33], [33, 7]];
         let awkward = sizes.into_iter().flat_map(|[channels, filters]| {
@@ -178,7 +179,9 @@ mod tests {
             let window = Window::new([7, 9], [kernel; 2], [1; 2], [1; 2], padding);
             Conv { window: window.unwrap(), channels: 40, filters: 33, exact: false }
         });
-        awkward.chain(large)
+        let window = Window::new([40, 40], [5; 2], [2; 2], [1; 2], Padding::Same).unwrap();
+        let in_pieces = Conv { window, channels: 16, filters: 4, exact: false };
+        awkward.chain(large).chain([in_pieces])
     }
 
     /// Far above what rounding and Winograd's way do, far below one product gone astray.

@@ -141,6 +141,8 @@ fn equals_the_naive_product_on_several_blocks() {
     }
     compare(1024, 13, 33); // strides of whole pages
     compare(400, 65, 5); // several blocks of columns of a transposed product
+    compare(2, 2000, 60); // a block deeper
+    compare(3, 64, 1600); // and one wider than may be held
     for (m, k, n) in [(2, 700, 400), (33, 401, 701), (64, 257, 1024)] {
         compare(m, k, n); // few rows, and a large right operand
     }
