@@ -162,10 +162,12 @@ mod tests {
 
     #[test]
     fn half_a_cell_is_the_mean_of_two() {
-        let half = [1.0, 0.0, 0.5, 0.0, 1.0, 0.0];
+        let [along, down] = [[1.0, 0.0, 0.5, 0.0, 1.0, 0.0], [1.0, 0.0, 0.0, 0.0, 1.0, 0.5]];
         for (fill_mode, last) in FILL_MODES.into_iter().zip([6.5, 4.0, 4.0, 2.5]) {
-            let of = affine([1, 4, 1], Bilinear, fill_mode);
-            assert_eq!(seen(&of, half, &[1.0, 2.0, 3.0, 4.0]), [1.5, 2.5, 3.5, last]);
+            for (image, half) in [([1, 4, 1], along), ([4, 1, 1], down)] {
+                let of = affine(image, Bilinear, fill_mode);
+                assert_eq!(seen(&of, half, &[1.0, 2.0, 3.0, 4.0]), [1.5, 2.5, 3.5, last]);
+            }
         }
     }
 

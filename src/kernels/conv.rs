@@ -166,7 +166,8 @@ mod tests {
     use crate::kernels::window::testing::{floats, undilated};
     use crate::kernels::window::{Padding, Window};
 
-    /// Awkward windows with few channels, and with enough of them for Winograd's way.
+    /// Awkward windows with few channels, enough of them for Winograd's way, and an image that im2col
+    /// takes in two pieces.
     fn convs() -> impl Iterator<Item = Conv> {
         let sizes = [[1, 1], [3, 2], [5, 17], [2, 33], [33, 7]];
         let awkward = sizes.into_iter().flat_map(|[channels, filters]| {
@@ -178,7 +179,9 @@ mod tests {
             let window = Window::new([7, 9], [kernel; 2], [1; 2], [1; 2], padding);
             Conv { window: window.unwrap(), channels: 40, filters: 33, exact: false }
         });
-        awkward.chain(large)
+        let window = Window::new([40, 40], [5; 2], [2; 2], [1; 2], Padding::Same).unwrap();
+        let in_pieces = Conv { window, channels: 16, filters: 4, exact: false };
+        awkward.chain(large).chain([in_pieces])
     }
 
     /// Far above what rounding and Winograd's way do, far below one product gone astray.
@@ -186,6 +189,19 @@ mod tests {
         let largest = want.iter().fold(1e-3f32, |largest, w| largest.max(w.abs()));
         for (got, want) in got.iter().zip(want) {
             assert!((got - want).abs() <= 2e-5 * largest, "{what} of {conv:?}: {got}, not {want}");
+        }
+    }
+
+    #[test]
+    fn winograds_way_is_not_taken_where_it_is_ruled_out_or_does_not_apply_or_pay() {
+        let conv = |stride, channels, filters, exact| {
+            let window = Window::new([7, 9], [3; 2], [stride; 2], [1; 2], Padding::Same).unwrap();
+            Conv { window, channels, filters, exact }
+        };
+        assert!(conv(1, 40, 40, false).winograd());
+        for other in [(2, 40, 40, false), (1, 8, 40, false), (1, 40, 8, false), (1, 40, 40, true)] {
+            let (stride, channels, filters, exact) = other;
+            assert!(!conv(stride, channels, filters, exact).winograd(), "{other:?}");
         }
     }
 

@@ -33,7 +33,7 @@ const ROWS_TOGETHER: usize = 8;
 const LINE: usize = 16;
 
 /// Floats of scratch space that [`block`] needs: a panel of `A`, a tile of `C`, a block of `B`.
-pub(super) const SCRATCH: usize = PACKED_A + TILE + AREA + DEPTH * MOST_COLS;
+pub(super) const SCRATCH: usize = PACKED_A + TILE + AREA;
 const PACKED_A: usize = MOST_ROWS * PACKED_ROW;
 const TILE: usize = MOST_ROWS * MOST_COLS;
 
@@ -64,8 +64,8 @@ impl Pack {
     }
 }
 
-/// `C (+)= A · B` for a block: `A` is `(m, k)`, `B` is `(k, n)` of at most [`AREA`] floats, and `k` is
-/// at most [`DEPTH`] where `A` is packed.
+/// `C (+)= A · B` for a block: `A` is `(m, k)`, `B` is `(k, n)` of at most [`AREA`] floats in whole panels,
+/// and `k` is at most [`DEPTH`] where `A` is packed.
 pub(super) fn block(
     level: Level,
     c: &mut Output<'_>,
@@ -75,7 +75,8 @@ pub(super) fn block(
     pack: Pack,
     scratch: &mut [f32],
 ) {
-    assert!(a.cols == b.rows && b.rows * b.cols <= AREA, "{a:?} · {b:?}");
+    let whole = b.cols.next_multiple_of(MOST_COLS);
+    assert!(a.cols == b.rows && b.rows * whole <= AREA, "{a:?} · {b:?}");
     assert!(a.cols <= DEPTH || !pack.a, "packing {a:?}");
     let (packed_a, scratch) = scratch.split_at_mut(PACKED_A);
     let (tile, packed_b) = scratch.split_at_mut(TILE);

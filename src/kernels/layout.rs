@@ -31,3 +31,15 @@ impl Layout {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_block_of_lanes_is_filled_up() {
+        assert_eq!([0, 3, 16, 17].map(|n| Layout::Rows.floats(n, 5)), [0, 15, 80, 85]);
+        assert_eq!([0, 3, 16, 17].map(|n| Layout::Lanes.floats(n, 5)), [0, 80, 80, 160]);
+        assert_eq!([Layout::Rows, Layout::Lanes].map(Layout::across), [1, 16]);
+    }
+}

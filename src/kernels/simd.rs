@@ -119,3 +119,18 @@ macro_rules! multiversion {
     };
 }
 pub(crate) use multiversion;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_level_is_the_one_asked_for() {
+        let most = match std::env::var("CONVNET_SIMD").as_deref() {
+            Ok("plain") => Level::Plain,
+            Ok("avx2") => Level::Avx2,
+            _ => Level::Avx512,
+        };
+        assert_eq!(Some(level()), Level::all().filter(|&level| level <= most).last());
+    }
+}

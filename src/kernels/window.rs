@@ -158,9 +158,11 @@ pub(super) mod testing {
             ([3, 3], [5, 9], [1, 2], [1, 1]),
             ([8, 7], [3, 3], [1, 1], [1, 1]),
             ([1, 9], [1, 4], [1, 1], [1, 1]),
+            ([2, 2], [2, 3], [1, 1], [1, 1]),
             ([7, 7], [3, 3], [1, 1], [2, 2]),
             ([5, 8], [2, 3], [1, 1], [4, 3]),
             ([2, 2], [2, 2], [1, 1], [5, 1]),
+            ([8, 9], [3, 3], [1, 1], [3, 3]),
         ] {
             for padding in [Padding::Valid, Padding::Same] {
                 windows.extend(Window::new(input, kernel, strides, dilation, padding));
@@ -233,6 +235,7 @@ mod tests {
             // The last window reaches over the end by exactly the padding behind.
             let end = (same - 1) * s + (k - 1) * d + 1;
             assert_eq!(end.saturating_sub(before + n), after, "{window:?}");
+            assert_eq!([window.behind(0), window.behind(1)], [after; 2], "{window:?}");
 
             let window = square(n, k, s, d, Padding::Valid);
             assert_eq!(window.map_or(0, |window| window.output[0]), valid, "{n} {k} {s} {d}");
@@ -266,6 +269,44 @@ mod tests {
                         assert_eq!(window.cell(axis, o, tap) as isize, position(tap), "{window:?}");
                     }
                 }
+            }
+        }
+    }
+
+    #[test]
+    fn windows_that_tile_the_image_see_every_cell_once() {
+        let same = |kernel, strides, dilation| {
+            Window::new([6, 6], kernel, strides, dilation, Padding::Same).unwrap()
+        };
+        assert!(same([2, 3], [2, 3], [1, 1]).tiles());
+        let overlapping = Window::new([6, 6], [3, 3], [2, 2], [1, 1], Padding::Valid).unwrap();
+        let apart = same([2, 2], [2, 2], [2, 2]);
+        for window in testing::windows().into_iter().chain([overlapping, apart]) {
+            let mut seen = testing::members(&window, 1).concat();
+            seen.sort();
+            let once = seen.into_iter().eq(0..window.input[0] * window.input[1]);
+            assert!(once || !window.tiles(), "{window:?}");
+        }
+    }
+
+    #[test]
+    fn a_turned_window_lies_on_the_outputs_whose_windows_lie_on_the_cell() {
+        for window in testing::windows().into_iter().filter(|window| window.strides == [1, 1]) {
+            let turned = window.turned();
+            assert_eq!((turned.input, turned.output), (window.output, window.input));
+            for axis in 0..2 {
+                let pairs = |window: &Window, cells: usize| -> Vec<[usize; 3]> {
+                    let taps = |o| window.taps(axis, o).map(move |tap| [o, tap]);
+                    let pairs = (0..cells).flat_map(taps);
+                    pairs.map(|[o, tap]| [o, tap, window.cell(axis, o, tap)]).collect()
+                };
+                let mut want = pairs(&window, window.output[axis]);
+                for pair in &mut want {
+                    let [o, tap, cell] = *pair;
+                    *pair = [cell, window.kernel[axis] - 1 - tap, o];
+                }
+                want.sort();
+                assert_eq!(pairs(&turned, window.input[axis]), want, "{window:?}");
             }
         }
     }

@@ -17,7 +17,7 @@ pub(super) struct Source {
     pub(super) strides: [usize; 2],
     pub(super) dilation: [usize; 2],
     pub(super) kernel: [usize; 2],
-    /// Columns that the windows of a row of outputs cover.
+    /// Columns that the windows of a row of outputs cover: more than the image has, where there are zeros.
     pub(super) covered: usize,
 }
 
@@ -108,7 +108,7 @@ impl Source {
         let last = below(oy.end - 1, self.kernel[0] - 1) / self.spread[0] + 1;
         let last = last.clamp(first, h);
         let floats = &image[first * w * c..last * w * c];
-        if self.before[1] == 0 && self.spread[1] == 1 && self.covered <= w {
+        if self.covered <= w {
             return f(Rows { floats, first, pitch: w * c });
         }
         let pitch = self.covered * c;

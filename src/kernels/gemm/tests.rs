@@ -101,6 +101,22 @@ fn pieces_from_several_threads_are_the_naive_product() {
 }
 
 #[test]
+fn a_product_of_several_chunks_is_summed_up_over_its_depth() {
+    let [m, k, n] = [130, 8, 130];
+    let [a, b] = [floats(m * k, 1), floats(k * n, 2)];
+    let [a, b] = [Matrix::new(&a, m, k), Matrix::new(&b, k, n)];
+    assert!(m * n > CHUNK);
+    for write in [Overwrite, Add] {
+        let [mut wanted, mut c] = [floats(m * n, 3), floats(m * n, 3)];
+        naive(&mut wanted, a, b, write);
+        by_depth(&mut c, k, 3, write, flops(usize::MAX), |c, here| {
+            gemm(level(), c, a.block(0..m, here.clone()), b.block(here, 0..n), Overwrite);
+        });
+        assert!(c == wanted, "{write:?}");
+    }
+}
+
+#[test]
 fn rows_and_columns_whole_pages_apart_are_packed() {
     let n = SOME + 5;
     let (pages, b) = (floats(7 * 1024, 1), floats(1024 * n, 2));
@@ -124,6 +140,9 @@ fn equals_the_naive_product_on_several_blocks() {
         compare(m, k, n);
     }
     compare(1024, 13, 33); // strides of whole pages
+    compare(400, 65, 5); // several blocks of columns of a transposed product
+    compare(2, 2000, 60); // a block deeper
+    compare(3, 64, 1600); // and one wider than may be held
     for (m, k, n) in [(2, 700, 400), (33, 401, 701), (64, 257, 1024), (100, 401, 701)] {
         compare(m, k, n); // few rows, and a large right operand
     }

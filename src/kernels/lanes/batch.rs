@@ -96,3 +96,35 @@ pub(crate) fn backward_weights(
         dbias.iter_mut().zip(more_db).for_each(|(db, more)| *db += more);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{block, convs, dense};
+    use super::*;
+    use crate::kernels::window::{Padding, Window};
+
+    #[test]
+    fn gradients_of_several_groups_of_blocks_are_added_up() {
+        // A kernel of two on a single pixel has as many weights as a dense layer of other sizes.
+        let window = Window::new([1; 2], [1, 2], [1; 2], [1; 2], Padding::Same).unwrap();
+        let two = Conv { window, ..dense(1, 1) };
+        for conv in convs().into_iter().step_by(7).chain([dense(2, 3), two]) {
+            let [x_len, w_len, y_len] = conv.lens();
+            for blocks in [1, 3, 17] {
+                let (x, dy) = (block(blocks * x_len, 1), block(blocks * y_len, 2));
+                let gradients = |x: &[Lanes], dy: &[Lanes]| {
+                    let mut sums = vec![f32::NAN; scratch_len(&conv, dy.len() / y_len * LANES)];
+                    let (mut dw, mut db) = (vec![f32::NAN; w_len], vec![f32::NAN; conv.filters]);
+                    let (x, dy) = (x.as_flattened(), dy.as_flattened());
+                    backward_weights(&conv, x, dy, &mut sums, [&mut dw, &mut db]);
+                    [dw, db].concat()
+                };
+                let mut want = vec![0.0; w_len + conv.filters];
+                for (x, dy) in x.chunks(x_len).zip(dy.chunks(y_len)) {
+                    want.iter_mut().zip(gradients(x, dy)).for_each(|(sum, term)| *sum += term);
+                }
+                assert_eq!(gradients(&x, &dy), want, "{blocks} blocks, {conv:?}");
+            }
+        }
+    }
+}

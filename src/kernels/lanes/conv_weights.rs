@@ -35,7 +35,7 @@ pub(crate) fn backward_weights(
     let ([h, w], [_, kw], [_, ow]) = (window.input, window.kernel, window.output);
     let before = window.before[1];
     let width = (ow - 1) * window.strides[1] + kw;
-    let fits = before == 0 && width <= w;
+    let fits = width <= w;
     let sums = kw * c * TILE;
     let tile = dy.len() / f * TILE;
     // A tile has several taps, which would leave the image at different pixels. So rows are padded;

@@ -112,14 +112,16 @@ fn window(input: [usize; 2], k: usize, before: [usize; 2], after: [usize; 2]) ->
 
 #[test]
 fn only_where_windows_are_neighbours_without_gaps_and_see_the_image() {
-    let near = window([9, 9], 3, [1, 1], [1, 1]);
-    assert!(applies(&near));
-    for axis in [0, 1] {
-        let mut far = [near; 3];
-        far[0].strides[axis] = 2;
-        far[1].dilation[axis] = 2;
-        far[2].before[axis] = 3;
-        assert!(far.iter().all(|window| !applies(window)), "{far:?}");
+    for k in [3, 5] {
+        let near = window([9, 9], k, [k - 1; 2], [1, 1]);
+        assert!(applies(&near));
+        for axis in [0, 1] {
+            let mut far = [near; 3];
+            far[0].strides[axis] = 2;
+            far[1].dilation[axis] = 2;
+            far[2].before[axis] = k;
+            assert!(far.iter().all(|window| !applies(window)), "{far:?}");
+        }
     }
 }
 
@@ -139,6 +141,11 @@ fn every_image_size_same_and_valid() {
 #[test]
 fn a_small_image_of_few_channels() {
     check(&window([3, 4], 3, [1, 1], [1, 1]), [1, 2, 3], true);
+}
+
+#[test]
+fn several_tasks_of_several_blocks_of_channels_and_filters() {
+    check(&window([4, 5], 3, [1, 1], [1, 1]), [1, 130, 200], false);
 }
 
 #[test]
