@@ -13,7 +13,8 @@ const fn tile_size<V: Vector>() -> [usize; 2] {
 }
 
 /// Floats of `x` and `dy` in a band, whole rows of the output that a tile adds up before it stores its
-/// sums: 24 KB, which stay in a 32 KB L1 cache while the tiles of a row of the kernel read them.
+/// sums: 24 KB, which stay in a 32 KB L1 cache while the tiles of a row of the kernel read them. The next
+/// row of the kernel sees the same `dy`, and the same rows of `x` but one.
 const BAND: usize = 6 * 1024;
 
 /// Overwrites `dw` and, unless it is empty, `db` with the gradients of a few blocks together.
@@ -32,12 +33,12 @@ pub(crate) fn backward_weights(
     assert_eq!([x.len(), dw.len(), dy.len()], [blocks * x_len, w_len, blocks * y_len], "{conv:?}");
     assert!(db.is_empty() || db.len() == conv.filters);
     let Conv { window, channels: c, filters: f, .. } = *conv;
-    let ([h, w], [_, kw], [_, ow]) = (window.input, window.kernel, window.output);
+    let ([h, w], [kh, kw], [oh, ow]) = (window.input, window.kernel, window.output);
     let before = window.before[1];
     let width = (ow - 1) * window.strides[1] + kw;
     let fits = width <= w;
-    let sums = kw * c * TILE;
-    let tile = dy.len() / f * TILE;
+    let sums = kh * kw * c * TILE;
+    let tile = oh * ow * TILE;
     // A tile has several taps, which would leave the image at different pixels. So rows are padded;
     // above and below the image, whole kernel rows are left out.
     let padded = if fits { 0 } else { blocks * h * width * c };
@@ -87,25 +88,26 @@ fn padded_weights_body<V: Vector, const P: usize>(
     let ([h, _], [kh, kw], [oh, ow]) = (window.input, window.kernel, window.output);
     let (before, [down, right]) = (window.before[0], window.strides);
     let [most_taps, most_filters] = tile_size::<V>();
+    db.fill(0.0);
     for (filter, n) in tiles(f, most_filters) {
         let rows = (BAND / ((down * width * c + ow * n) * LANES)).max(1);
-        // Side by side: what lies `f` vectors apart crowds into a few sets of the L1 cache.
-        let dy = &mut dy_tile[..all_dy.len() / f * n];
-        sized_tile!(n, gather::<V, P>(all_dy, f, filter, dy, db));
-        for ky in 0..kh {
-            // Rows of the output that see a row of the image through this row of the kernel.
-            let start = before.saturating_sub(ky).div_ceil(down);
-            let end = (h + before).saturating_sub(ky).div_ceil(down).min(oh);
-            // A row of a kernel that is larger than the image may never lie on it.
-            let x = if start < end { x } else { &[] };
-            let sums = &mut sums[..kw * c * n]; // (kw·c, n, LANES)
-            sums.fill([0.0; LANES]);
-            for (x, dy) in x.chunks_exact(h * width * c).zip(dy.chunks_exact(oh * ow * n)) {
-                let x = &x[(start * down + ky - before) * width * c..];
-                let dy = &dy[start * ow * n..end * ow * n];
-                for (first, count) in tiles(end - start, rows) {
-                    let x = &x[first * down * width * c..];
-                    let dy = &dy[first * ow * n..][..count * ow * n];
+        let sums = &mut sums[..kh * kw * c * n]; // (kh, kw·c, n, LANES)
+        sums.fill([0.0; LANES]);
+        for (x, all_dy) in x.chunks_exact(h * width * c).zip(all_dy.chunks_exact(oh * ow * f)) {
+            for (first, count) in tiles(oh, rows) {
+                // Side by side: what lies `f` vectors apart crowds into a few sets of the L1 cache.
+                let dy = &mut dy_tile[..count * ow * n];
+                let from = &all_dy[first * ow * f..][..count * ow * f];
+                sized_tile!(n, gather::<V, P>(from, f, filter, dy, db));
+                for (ky, sums) in sums.chunks_exact_mut(kw * c * n).enumerate() {
+                    // Rows of the output that see a row of the image through this row of the kernel.
+                    let start = before.saturating_sub(ky).div_ceil(down).max(first);
+                    let end = (h + before).saturating_sub(ky).div_ceil(down).min(first + count);
+                    if start >= end {
+                        continue;
+                    }
+                    let x = &x[(start * down + ky - before) * width * c..];
+                    let dy = &dy[(start - first) * ow * n..(end - first) * ow * n];
                     let band = Band { x, x_steps: [down * width * c, right * c], dy, width: ow };
                     for (tap, m) in tiles(kw * c, most_taps) {
                         let sums = &mut sums[tap * n..][..m * n];
@@ -119,17 +121,17 @@ fn padded_weights_body<V: Vector, const P: usize>(
                     }
                 }
             }
-            for (tap, sums) in sums.chunks_exact(n).enumerate() {
-                let dw = &mut dw[(ky * kw * c + tap) * f + filter..];
-                for (dw, sum) in dw.iter_mut().zip(sums) {
-                    *dw = V::load(sum).sum();
-                }
+        }
+        for (tap, sums) in sums.chunks_exact(n).enumerate() {
+            let dw = &mut dw[tap * f + filter..];
+            for (dw, sum) in dw.iter_mut().zip(sums) {
+                *dw = V::load(sum).sum();
             }
         }
     }
 }
 
-/// Copies `N` filters of `dy` and sums them up.
+/// Copies `N` filters of `dy` and adds up their sums in `db`.
 #[inline(always)]
 fn gather<V: Vector, const P: usize, const N: usize>(
     dy: &[Lanes],
@@ -148,7 +150,7 @@ fn gather<V: Vector, const P: usize, const N: usize>(
         }
     }
     for (db, sum) in db.iter_mut().skip(filter).zip(sums) {
-        *db = sum.sum();
+        *db += sum.sum();
     }
 }
 
