@@ -75,6 +75,14 @@ impl Conv {
         !self.exact && self.channels >= 32 && self.filters >= 32 && winograd::applies(&self.window)
     }
 
+    /// Whether it also pays to transform the weights for `n` images, forward or for the input's gradient.
+    fn winograd_of(&self, n: usize) -> bool {
+        // Transformed weights are 4 times as large as those of a 3×3 kernel. Where they take more than 4 MB,
+        // writing and reading them takes as long as what is saved on some 64 tiles: 4 images of 13×13.
+        let large = winograd::weights_len([self.channels, self.filters]) > 1024 * 1024;
+        self.winograd() && (!large || n * winograd::tiles(&self.window) >= 64)
+    }
+
     /// `y = x ∗ w + bias`, and 0 where that is negative if `relu`. In rows `x (n, h, w, c)`,
     /// `w (kh, kw, c, f)`, `bias (f)` or empty, `y (n, oh, ow, f)`.
     pub(crate) fn forward(
@@ -89,7 +97,7 @@ impl Conv {
         let given = (!bias.is_empty()).then_some(bias);
         match layout {
             Layout::Lanes => lanes::batch::forward(self, x, w, bias, relu, y),
-            Layout::Rows if self.winograd() => {
+            Layout::Rows if self.winograd_of(self.sizes(x)[0]) => {
                 let ([n, c, f], window) = (self.sizes(x), &self.window);
                 with_scratch(winograd::weights_len([c, f]), |u| {
                     winograd::transform_weights(level(), window, [c, f], w, u);
@@ -107,7 +115,7 @@ impl Conv {
     pub(crate) fn backward_input(&self, layout: Layout, dy: &[f32], w: &[f32], dx: &mut [f32]) {
         match layout {
             Layout::Lanes => lanes::batch::backward_input(self, dy, w, dx),
-            Layout::Rows if self.winograd() => {
+            Layout::Rows if self.winograd_of(self.sizes(dx)[0]) => {
                 let ([n, c, f], window) = (self.sizes(dx), &self.window);
                 with_scratch(winograd::weights_len([f, c]), |u| {
                     winograd::transform_weights_back(level(), window, [c, f], w, u);
@@ -203,6 +211,15 @@ mod tests {
             let (stride, channels, filters, exact) = other;
             assert!(!conv(stride, channels, filters, exact).winograd(), "{other:?}");
         }
+    }
+
+    #[test]
+    fn large_weights_are_transformed_for_many_images_only() {
+        let window = Window::new([13; 2], [3; 2], [1; 2], [1; 2], Padding::Same).unwrap();
+        let conv = |channels| Conv { window, channels, filters: 384, exact: false };
+        assert_eq!([1, 4].map(|n| conv(256).winograd_of(n)), [false, true]);
+        assert_eq!([1, 4].map(|n| conv(32).winograd_of(n)), [true, true]);
+        assert_eq!([1, 4].map(|n| conv(3).winograd_of(n)), [false, false]);
     }
 
     #[test]

@@ -87,6 +87,12 @@ pub(crate) fn applies(window: &Window) -> bool {
     Algorithm::of(window).is_some()
 }
 
+/// The tiles of an image.
+pub(crate) fn tiles(window: &Window) -> usize {
+    let algorithm = Algorithm::of(window).expect("a window of stride 1, 3×3 or 5×5");
+    algorithm.tiling(window).tiles.iter().product()
+}
+
 /// The floats of the transformed weights of `c` channels and `f` filters.
 pub(crate) fn weights_len([c, f]: [usize; 2]) -> usize {
     PRODUCTS * c.next_multiple_of(LANES) * f.next_multiple_of(PACK)
