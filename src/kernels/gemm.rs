@@ -4,7 +4,7 @@
 //! blocks of products one after another, and the blocks' sums one after another.
 
 use super::buffer::with_scratch;
-use super::gemm_tile::{AREA, DEPTH, Output, Pack, SCRATCH, WIDTH, block};
+use super::gemm_tile::{AREA, DEPTH, MOST_COLS, Output, Pack, SCRATCH, WIDTH, block};
 use super::parallel::{CHUNK, Nanoseconds, Worth, bytes, flops};
 use super::simd::{Fma, Level, multiversion};
 use Write::{Add, Overwrite};
@@ -263,7 +263,7 @@ impl Way {
             [THIN, FEW]
         } else if n <= SOME {
             // All of the right operand, while the left one streams by.
-            [AREA / n.next_multiple_of(32).max(1), SOME]
+            [AREA / n.next_multiple_of(MOST_COLS).max(1), SOME]
         } else if a.cols <= FEW {
             [FEW, AREA / FEW]
         } else {

@@ -21,7 +21,7 @@ pub(super) const AREA: usize = DEPTH * WIDTH;
 
 /// The tallest and the widest tile of any level.
 const MOST_ROWS: usize = 14;
-const MOST_COLS: usize = 32;
+pub(super) const MOST_COLS: usize = 32;
 
 /// Packed rows of `A` would be 1 KB apart and crowd into a few sets of the L1 cache.
 const PACKED_ROW: usize = DEPTH + 16;
