@@ -307,19 +307,12 @@ impl CompiledModel {
                 ));
             }
         }
-        let mut keys: Vec<String> = self.keys().into_iter().map(|(key, _)| key).collect();
-        keys.sort();
-        match keys.windows(2).find(|pair| pair[0] == pair[1]) {
-            Some(pair) => Err(format!(
-                "two numbers would be called `{}`; give one metric another name with named",
-                pair[0]
-            )),
-            None => Ok(()),
-        }
+        self.keys(false).map(|_| ())
     }
 
-    /// The keys of what an epoch is told about, each with whether larger is better.
-    pub(super) fn keys(&self) -> Vec<(String, bool)> {
+    /// The keys of what an epoch is told about, in order, each with whether larger is better. No two are
+    /// the same.
+    pub(super) fn keys(&self, validation: bool) -> Result<Vec<(String, bool)>, String> {
         let mut keys = vec![("loss".to_string(), false)];
         for output in self.outputs() {
             keys.extend(output.loss_key().map(|key| (key, false)));
@@ -328,7 +321,19 @@ impl CompiledModel {
                 keys.extend(output.keys(metric).into_iter().map(|key| (key, larger)));
             }
         }
-        keys
+        if validation {
+            let held_out = keys.iter().map(|(key, larger)| (format!("val_{key}"), *larger));
+            keys.extend(held_out.collect::<Vec<_>>());
+        }
+        keys.sort();
+        match keys.windows(2).find(|pair| pair[0].0 == pair[1].0) {
+            Some(pair) => Err(format!(
+                "two numbers would be called `{}`; give a metric another name with named, or an output \
+                 layer with name",
+                pair[0].0
+            )),
+            None => Ok(keys),
+        }
     }
 
     /// The model's outputs as tallies see them.
