@@ -8,6 +8,7 @@ use super::random_transform::{Bounds, of_sample};
 use super::{
     Activation, Backward, Config, Details, Forward, Infer, Layer, Layout, config_of, image,
 };
+use crate::random::standard_normal;
 use crate::shape::Shape;
 
 /// In training, erases a rectangle of each image with some probability; in inference does nothing
@@ -91,11 +92,7 @@ impl RandomErasing {
 
     fn fill(&self, random: &mut Xoshiro256PlusPlus) -> f32 {
         let (lower, upper) = self.value_range;
-        let value = self.fill_value.unwrap_or_else(|| {
-            // Box & Muller 1958.
-            let radius = (-2.0 * (1.0 - random.random::<f64>()).ln()).sqrt();
-            radius * (std::f64::consts::TAU * random.random::<f64>()).cos() * upper
-        });
+        let value = self.fill_value.unwrap_or_else(|| standard_normal(random) * upper);
         value.clamp(lower, upper) as f32
     }
 }
