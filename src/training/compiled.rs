@@ -361,9 +361,8 @@ impl CompiledModel {
         step: Step<'_>,
         tallies: &mut Tallies,
     ) -> Result<f64, f64> {
-        let &Chunk { x, y, places: indices, indices: samples, .. } = chunk;
         let Step { batch_size, seed, weighting, turn } = step;
-        let n = indices.len();
+        let n = chunk.places.len();
         // Out of the model's hands while others work in them: after a panic there are new ones.
         let shards = self.shards.take().filter(|shards| shards.are_for(batch_size));
         let mut shards = shards.unwrap_or_else(|| Shards::new(&self.network, batch_size));
@@ -371,7 +370,7 @@ impl CompiledModel {
         self.state_before.copy_from_slice(state);
         let mut state = Undo { state, before: &self.state_before, done: false };
         let objective = &self.objective;
-        let batch = Batch { x, y, indices, samples, weighting, weights, objective, seed };
+        let batch = Batch { chunk, weighting, weights, objective, seed };
         shards.run(&batch, state.state);
         let mut total = 0.0;
         shards.each_output(n, |i, loss, outputs, targets| {
