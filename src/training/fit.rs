@@ -186,14 +186,14 @@ impl CompiledModel {
     ) -> Result<History> {
         self.check("fit")?;
         let data = self.data(x.into_samples(), y.into_labels(), "fit")?;
-        if fit.batch_size == 0 {
-            return Err(Error::training("fit: batch_size is 0; it is at least 1"));
-        }
-        if fit.gradient_accumulation_steps == 0 {
-            return Err(Error::training("fit: gradient_accumulation_steps is 0; it is at least 1"));
-        }
-        if fit.epochs == 0 {
-            return Err(Error::training("fit: epochs is 0; it is at least 1"));
+        for (setting, value) in [
+            ("batch_size", fit.batch_size),
+            ("gradient_accumulation_steps", fit.gradient_accumulation_steps),
+            ("epochs", fit.epochs),
+        ] {
+            if value == 0 {
+                return Err(Error::training(format!("fit: {setting} is 0; it is at least 1")));
+            }
         }
         if fit.initial_epoch >= fit.epochs {
             return Err(Error::training(format!(
