@@ -141,7 +141,8 @@ impl CompiledModel {
         self.model
     }
 
-    /// How much the loss of each output counts, in their order; 1 for each.
+    /// How much the loss of each output counts, in their order; 1 for each. Too few, too many and such as
+    /// are negative or not finite are refused by `fit`, `evaluate` and `train_on_batch`.
     pub fn loss_weights(mut self, loss_weights: impl Into<Vec<f64>>) -> Self {
         self.objective.weigh(loss_weights.into());
         self
@@ -165,6 +166,18 @@ impl CompiledModel {
     ///
     /// # Errors
     /// If the data do not fit the model or the loss, are empty, not finite or cannot be loaded.
+    ///
+    /// ```
+    /// use convnet::prelude::*;
+    /// use ndarray::array;
+    ///
+    /// let x = Input::new(2);
+    /// let model = Model::new(&x, x.apply(Activation::Softmax)?)?;
+    /// let mut model = model.compile(SGD::default(), SparseCategoricalCrossentropy, [Accuracy]);
+    /// let logs = model.evaluate(&array![[0.0, 1.0], [0.0, 1.0]], &array![0, 1])?;
+    /// assert_eq!(logs["accuracy"], 0.5);
+    /// # Ok::<(), convnet::Error>(())
+    /// ```
     pub fn evaluate<'a>(
         &mut self,
         x: impl IntoSamples<'a>,
@@ -183,6 +196,20 @@ impl CompiledModel {
     /// # Errors
     /// If the data do not fit the model or the loss, are empty, not finite or cannot be loaded, or if
     /// the loss is not finite; the weights are then as before.
+    ///
+    /// ```
+    /// use convnet::prelude::*;
+    /// use ndarray::array;
+    ///
+    /// let x = Input::new(1);
+    /// let model = Model::new(&x, x.apply(Dense::new(1))?)?;
+    /// let mut model = model.compile(SGD::new(0.1), MeanSquaredError, ());
+    /// let (x, y) = (array![[0.0], [1.0]], array![[1.0], [3.0]]);
+    /// let losses = (0..100).map(|step| model.train_on_batch(&x, &y, step));
+    /// let losses = losses.collect::<convnet::Result<Vec<f64>>>()?;
+    /// assert!(losses[99] < 0.01 * losses[0]);
+    /// # Ok::<(), convnet::Error>(())
+    /// ```
     pub fn train_on_batch<'a>(
         &mut self,
         x: impl IntoSamples<'a>,
