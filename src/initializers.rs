@@ -3,7 +3,7 @@
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
 
-use crate::random::generator;
+use crate::random::{generator, standard_normal};
 use crate::shape::Shape;
 
 /// How a weight starts, with Keras' names. The random ones are drawn from the model's seed.
@@ -144,13 +144,12 @@ fn scaled_normal(variance: f64, seed: u64, weight: &mut [f32]) {
     normal([0.0, variance.sqrt() / TRUNCATED_DEVIATION], 2.0, seed, weight);
 }
 
-/// Normal numbers (Box & Muller 1958), those beyond so many deviations drawn anew.
+/// Normal numbers, those beyond so many deviations drawn anew.
 fn normal([mean, deviation]: [f64; 2], cut: f64, seed: u64, weight: &mut [f32]) {
     let mut random = generator(seed);
     weight.fill_with(|| {
         loop {
-            let radius = (-2.0 * (1.0 - random.random::<f64>()).ln()).sqrt();
-            let z = radius * (std::f64::consts::TAU * random.random::<f64>()).cos();
+            let z = standard_normal(&mut random);
             if z.abs() <= cut {
                 return (mean + z * deviation) as f32;
             }

@@ -57,7 +57,7 @@ pub trait IntoLabels<'a> {
 }
 
 /// The labels of each output, and the weight of each sample if they have any.
-pub type Labels<'a> = (Vec<Column<'a>>, Option<Column<'a>>);
+pub(crate) type Labels<'a> = (Vec<Column<'a>>, Option<Column<'a>>);
 
 impl<'a, Y: IntoSamples<'a>> IntoLabels<'a> for Y {
     fn into_labels(self) -> Labels<'a> {

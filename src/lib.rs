@@ -33,7 +33,7 @@ pub use graph::{Input, Node, Nodes};
 pub use initializers::Initializer;
 #[doc(hidden)]
 pub use kernels::bench;
-pub use labels::{IntoLabels, Labels, Weighted};
+pub use labels::{IntoLabels, Weighted};
 pub use model::{Explanation, Matching, Model, Snapshot, Summary};
 pub use regularizers::Regularizer;
 pub use samples::{Column, IntoSamples, Samples};

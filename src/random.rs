@@ -1,7 +1,9 @@
 //! Random numbers that depend on the seed and on what they are for, not on who draws first.
 
-use rand::SeedableRng;
+use std::f64::consts::TAU;
+
 use rand::rngs::Xoshiro256PlusPlus;
+use rand::{RngExt, SeedableRng};
 
 /// A seed of its own for the `index`th of several things that share a seed: the weights of a model,
 /// the epochs of a training, the pieces of a dropout mask.
@@ -16,4 +18,10 @@ pub(crate) fn derive(seed: u64, index: u64) -> u64 {
 /// The generator of a seed: Xoshiro256++, whose values are the same on every machine.
 pub(crate) fn generator(seed: u64) -> Xoshiro256PlusPlus {
     Xoshiro256PlusPlus::seed_from_u64(seed)
+}
+
+/// A number of the standard normal distribution (Box & Muller 1958).
+pub(crate) fn standard_normal(random: &mut Xoshiro256PlusPlus) -> f64 {
+    let radius = (-2.0 * (1.0 - random.random::<f64>()).ln()).sqrt();
+    radius * (TAU * random.random::<f64>()).cos()
 }

@@ -381,6 +381,35 @@ fn a_checkpoint_that_cannot_be_named_or_written() {
     );
 }
 
+/// Other systems have no such names.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_checkpoint_below_a_folder_that_is_not_unicode_is_named_after_its_epoch() {
+    use std::{ffi::OsStr, os::unix::ffi::OsStrExt};
+    let folder = tempfile::tempdir().unwrap();
+    let latin = folder.path().join(OsStr::from_bytes(b"caf\xe9"));
+    let all = ModelCheckpoint::new(latin.join("{epoch:02}"));
+    let last = ModelCheckpoint::new(latin.join(OsStr::from_bytes(b"\xff")));
+    let mut trained = model(SGD::default());
+    fit(&mut trained, epochs(2).callback(all).callback(last)).unwrap();
+    for name in [&b"01"[..], b"02", b"\xff"] {
+        trained.load_weights(latin.join(OsStr::from_bytes(name))).unwrap();
+    }
+    assert_eq!(fs::read_dir(&latin).unwrap().count(), 3);
+
+    let path = latin.join(OsStr::from_bytes(b"\xff{epoch}"));
+    refused(
+        fit(&mut trained, epochs(1).callback(ModelCheckpoint::new(&path))),
+        ErrorKind::Training,
+        &format!(
+            "model checkpoint: the path {}: the placeholder in \u{fffd}{{epoch}} cannot be filled, as \
+             that is not Unicode; give it a name that is",
+            path.display()
+        ),
+        "",
+    );
+}
+
 /// Before the second epoch puts a folder where the next checkpoint is to go.
 struct InTheWay<'a>(&'a Path);
 

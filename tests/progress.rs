@@ -86,16 +86,21 @@ fn lines(epochs: usize) -> std::io::Result<Vec<String>> {
     Ok(lines)
 }
 
+/// Whole ones, however many they are on this machine.
+fn is_seconds(text: &str) -> bool {
+    text.strip_suffix('s').is_some_and(|number| number.parse::<u64>().is_ok())
+}
+
 #[test]
 fn one_line_an_epoch() -> std::io::Result<()> {
     let lines = lines(3)?;
     assert_eq!(lines.len(), 3, "{lines:?}");
     for (epoch, line) in (1..).zip(&lines) {
-        assert!(line.starts_with(&format!("Epoch {epoch}/3 - 12/12 - 0s - ")), "{line}");
+        assert!(line.starts_with(&format!("Epoch {epoch}/3 - 12/12 - ")), "{line}");
         assert!(!line.contains(['\r', '\x1b', '\x08']), "{line:?}");
-        let parts: Vec<&str> = line.split(" - ").skip(3).collect();
-        let [pace, rest @ ..] = parts.as_slice() else { panic!("{line}") };
-        assert!(pace.ends_with("s/step"), "{line}");
+        let parts: Vec<&str> = line.split(" - ").skip(2).collect();
+        let [took, pace, rest @ ..] = parts.as_slice() else { panic!("{line}") };
+        assert!(is_seconds(took) && pace.ends_with("s/step"), "{line}");
         let names: Vec<_> = rest.iter().filter_map(|part| part.split(": ").next()).collect();
         assert_eq!(names, ["accuracy", "loss", "val_accuracy", "val_loss"]);
     }
@@ -105,7 +110,8 @@ fn one_line_an_epoch() -> std::io::Result<()> {
 #[test]
 fn a_single_epoch_has_no_number() -> std::io::Result<()> {
     let lines = lines(1)?;
-    assert!(lines.len() == 1 && lines[0].starts_with("12/12 - 0s - "), "{lines:?}");
+    let parts: Vec<&str> = lines[0].split(" - ").collect();
+    assert!(lines.len() == 1 && parts[0] == "12/12" && is_seconds(parts[1]), "{lines:?}");
     Ok(())
 }
 

@@ -217,7 +217,7 @@ fn loading_is_at_most_one_batch_ahead() {
 
 #[test]
 fn loading_and_the_step_run_at_the_same_time() {
-    // Two threads: the load of the second batch waits until the step on the first one calls back.
+    // The step on the first batch waits for the load of the second one: for ever, if nobody loads it.
     let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build().unwrap();
     let begun = Arc::new(AtomicUsize::new(0));
     let seen = begun.clone();
@@ -230,9 +230,7 @@ fn loading_and_the_step_run_at_the_same_time() {
     struct Waits(Arc<AtomicUsize>);
     impl Callback for Waits {
         fn on_train_batch_end(&mut self, _: usize, _: &Logs, _: &mut Training<'_>) -> Result<()> {
-            let start = std::time::Instant::now();
             while self.0.load(Ordering::SeqCst) == 0 {
-                assert!(start.elapsed().as_secs() < 60, "nobody loads the next batch");
                 std::thread::yield_now();
             }
             Ok(())

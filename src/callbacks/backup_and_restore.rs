@@ -16,8 +16,8 @@ use crate::files::remove_unfinished;
 /// an error or an interruption. It is written whole or not at all.
 ///
 /// # Errors
-/// `fit` refuses a backup that is damaged or belongs to another training, and ends with an error if
-/// one cannot be written.
+/// `fit` refuses a backup that is damaged or belongs to another training and a `save_freq` of 0 batches,
+/// and ends with an error if a backup cannot be written.
 ///
 /// ```
 /// # use convnet::prelude::*;

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use super::state::{cut_back, lacks};
 use super::{Callback, Logs, State, Training};
 use crate::error::{Error, Result};
+use crate::files::cannot_write;
 
 /// Writes a line of numbers to a file after every epoch. Keras: `CSVLogger`.
 ///
@@ -64,10 +65,7 @@ impl CSVLogger {
     }
 
     fn cannot_write(&self, error: &std::io::Error) -> Error {
-        Error::file(format!(
-            "csv logger: cannot write {}: {error}; give a path that can be written",
-            self.path.display()
-        ))
+        cannot_write("csv logger", &self.path, error)
     }
 
     /// A line of these columns.

@@ -26,6 +26,9 @@ use crate::model::Snapshot;
 /// As in Keras, an epoch that is better than the best but not than `baseline` does not stop training
 /// and does not reset the count; `patience(0)` stops at the same epoch as `patience(1)`; and with
 /// `restore_best_weights` the best weights are restored however training ends.
+///
+/// # Errors
+/// `fit` refuses a number to monitor that it will not have, and a `min_delta` or `baseline` of NaN.
 #[derive(Debug)]
 pub struct EarlyStopping {
     watch: Watch,

@@ -94,14 +94,9 @@ impl EventFile {
     }
 
     /// Adds numbers, each under its tag, at this step.
-    pub(super) fn scalars(
-        &mut self,
-        step: usize,
-        scalars: impl Iterator<Item = (String, f64)>,
-    ) -> io::Result<()> {
-        let value =
-            scalars.map(|(tag, value)| Value { tag, simple_value: Some(value as f32) }).collect();
-        let summary = Some(Summary { value });
+    pub(super) fn scalars(&mut self, step: usize, scalars: Vec<(String, f64)>) -> io::Result<()> {
+        let value = |(tag, value)| Value { tag, simple_value: Some(value as f32) };
+        let summary = Some(Summary { value: scalars.into_iter().map(value).collect() });
         self.write(&Event { wall_time: now(), step: step as i64, file_version: None, summary })
     }
 
@@ -171,9 +166,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let mut file = EventFile::new(folder.path()).unwrap();
         for step in 0..2 {
-            let scalars = [("epoch_loss", 0.5), ("epoch_accuracy", 0.25)].into_iter();
+            let scalars = [("epoch_loss", 0.5), ("epoch_accuracy", 0.25)];
             let scalars = scalars.map(|(tag, value)| (tag.to_string(), value - step as f64));
-            file.scalars(step, scalars).unwrap();
+            file.scalars(step, scalars.to_vec()).unwrap();
         }
         let entry = std::fs::read_dir(folder.path()).unwrap().next().unwrap().unwrap();
         assert!(entry.file_name().to_str().unwrap().contains("tfevents"));

@@ -309,7 +309,7 @@ impl Training<'_> {
     /// Puts all weights back to what they were.
     ///
     /// # Panics
-    /// If the copy is one of another model.
+    /// If the copy has other numbers of weights than the model.
     pub fn restore(&mut self, snapshot: &Snapshot) {
         self.model.restore(snapshot);
     }

@@ -1,3 +1,4 @@
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use super::monitor::Watch;
@@ -13,8 +14,9 @@ use crate::error::{Error, Result};
 /// complete. [`Model::load_weights`](crate::Model::load_weights) reads it.
 ///
 /// # Errors
-/// `fit` refuses placeholders it will have no number for, and ends with an error if a file cannot be
-/// written: no room, no right, no folder.
+/// `fit` refuses placeholders it will have no number for and those in a name that is not Unicode, a
+/// number to monitor that it will not have, and an `initial_value_threshold` of NaN. It ends with an error
+/// if a file cannot be written: no room, no right, no folder.
 ///
 /// ```
 /// # use convnet::prelude::*;
@@ -88,12 +90,19 @@ impl ModelCheckpoint {
 
     /// The path of an epoch.
     fn path(&self, epoch: usize, number: impl Fn(&str) -> Option<f64>) -> Result<PathBuf> {
-        let Some(path) = self.path.to_str() else { return Ok(self.path.clone()) };
-        let filled = filled(path, |name| match name {
+        let number = |name: &str| match name {
             "epoch" => Some((epoch + 1) as f64),
             name => number(name),
+        };
+        let parts = self.path.iter().map(|part| match part.to_str() {
+            Some(text) => filled(text, number).map(OsString::from),
+            None if part.to_string_lossy().contains('{') => Err(format!(
+                "the placeholder in {} cannot be filled, as that is not Unicode; give it a name that is",
+                part.display()
+            )),
+            None => Ok(part.to_os_string()),
         });
-        filled.map(PathBuf::from).map_err(|why| {
+        parts.collect::<Result<PathBuf, String>>().map_err(|why| {
             Error::training(format!("{WHO}: the path {}: {why}", self.path.display()))
         })
     }

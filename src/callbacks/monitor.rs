@@ -1,12 +1,10 @@
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
-
 use super::Training;
 use crate::error::{Error, Result};
 
 /// Which number of an epoch a callback watches.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Monitor {
     /// `val_loss`, smaller is better.
     ValLoss,
@@ -33,7 +31,7 @@ impl fmt::Display for Monitor {
 }
 
 /// Which way is better.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
     /// What the metric says of itself; losses go down.
     Auto,

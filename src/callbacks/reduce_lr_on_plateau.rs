@@ -22,8 +22,8 @@ use crate::error::{Error, Result};
 /// ```
 ///
 /// # Errors
-/// `fit` refuses a number to monitor that it will not have, a `factor` that is not below 1, and an
-/// optimizer whose learning rate follows a schedule.
+/// `fit` refuses a number to monitor that it will not have, a `factor` outside `0..1`, a `min_lr` that is
+/// negative or not finite, a `min_delta` of NaN, and an optimizer whose learning rate follows a schedule.
 #[derive(Clone, Debug)]
 pub struct ReduceLROnPlateau {
     watch: Watch,

@@ -51,15 +51,13 @@ impl TensorBoard {
         file: &mut Option<EventFile>,
         folder: &Path,
         epoch: usize,
-        numbers: &[(String, f64)],
+        numbers: Vec<(String, f64)>,
     ) -> Result<()> {
-        let open = |file: &mut Option<EventFile>| match file.take() {
+        let open = match file {
             Some(open) => Ok(open),
-            None => EventFile::new(folder),
+            None => EventFile::new(folder).map(|new| file.insert(new)),
         };
-        let written =
-            open(file).and_then(|open| file.insert(open).scalars(epoch, numbers.iter().cloned()));
-        written.map_err(|error| {
+        open.and_then(|open| open.scalars(epoch, numbers)).map_err(|error| {
             Error::file(format!(
                 "tensor board: cannot write to {}: {error}; give a folder that can be written",
                 folder.display()
@@ -88,11 +86,11 @@ impl Callback for TensorBoard {
             }
         }
         train.push(("epoch_learning_rate".to_string(), training.learning_rate()));
-        Self::write(&mut self.train, &self.log_dir.join("train"), epoch, &train)?;
+        Self::write(&mut self.train, &self.log_dir.join("train"), epoch, train)?;
         if validation.is_empty() {
             return Ok(());
         }
-        Self::write(&mut self.validation, &self.log_dir.join("validation"), epoch, &validation)
+        Self::write(&mut self.validation, &self.log_dir.join("validation"), epoch, validation)
     }
 
     fn on_train_end(&mut self, _training: &mut Training<'_>) -> Result<()> {

@@ -8,6 +8,7 @@ use super::random_transform::{Bounds, of_sample};
 use super::{
     Activation, Backward, Config, Details, Forward, Infer, Layer, Layout, config_of, image,
 };
+use crate::random::standard_normal;
 use crate::shape::Shape;
 
 /// In training, erases a rectangle of each image with some probability; in inference does nothing
@@ -36,6 +37,9 @@ pub struct RandomErasing {
     fill_value: Option<f64>,
     value_range: (f64, f64),
 }
+
+/// Between which numbers probabilities and parts of an image lie.
+const LIMITS: [f64; 2] = [0.0, 1.0];
 
 impl RandomErasing {
     /// With a factor of 1, a scale of 0.02 to 0.33, noise, and values in 0 to 255.
@@ -76,11 +80,11 @@ impl RandomErasing {
     /// spared.
     fn rectangle(&self, [h, w, _]: [usize; 3], random: &mut Xoshiro256PlusPlus) -> [f32; 4] {
         let [down, along] = [0, 1].map(|_| {
-            let part = from_zero(self.scale).draw(random).sqrt();
+            let part = self.scale.draw(LIMITS, random).sqrt();
             let start = random.random::<f64>() * (1.0 - part);
             (start, start + part)
         });
-        let erased = random.random::<f64>() < from_zero(self.factor).draw(random);
+        let erased = random.random::<f64>() < self.factor.draw(LIMITS, random);
         // A pixel belongs to it if its upper left corner lies in it.
         let pixels = |(start, end): (f64, f64), size: usize| {
             [start, end].map(|at| (at * size as f64).ceil() as f32)
@@ -91,18 +95,9 @@ impl RandomErasing {
 
     fn fill(&self, random: &mut Xoshiro256PlusPlus) -> f32 {
         let (lower, upper) = self.value_range;
-        let value = self.fill_value.unwrap_or_else(|| {
-            // Box & Muller 1958.
-            let radius = (-2.0 * (1.0 - random.random::<f64>()).ln()).sqrt();
-            radius * (std::f64::consts::TAU * random.random::<f64>()).cos() * upper
-        });
+        let value = self.fill_value.unwrap_or_else(|| standard_normal(random) * upper);
         value.clamp(lower, upper) as f32
     }
-}
-
-/// Keras takes the lower end of what one number made as 0.
-fn from_zero(Bounds([lower, upper]): Bounds) -> Bounds {
-    Bounds([if lower == -upper { 0.0 } else { lower }, upper])
 }
 
 impl Default for RandomErasing {
@@ -134,10 +129,10 @@ impl Layer for RandomErasing {
     }
 
     fn output_shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
-        from_zero(self.factor).check("factor", [0.0, 1.0])?;
-        from_zero(self.scale).check("scale", [0.0, 1.0])?;
+        self.factor.check("factor", LIMITS)?;
+        self.scale.check("scale", LIMITS)?;
         let (lower, upper) = self.value_range;
-        if !(lower.is_finite() && upper.is_finite() && lower <= upper) {
+        if !([lower, upper].iter().all(|&end| (end as f32).is_finite()) && lower <= upper) {
             return Err(format!(
                 "its value_range is {lower} to {upper}; both are finite, the smaller one first"
             ));
@@ -261,20 +256,38 @@ mod tests {
         let layer = RandomErasing::new;
         for (layer, reason) in [
             (
-                layer().factor((0.2, 1.5)),
-                "its factor is 0.2 to 1.5; both lie in 0..=1, the smaller one first",
+                layer().factor(-0.5),
+                "its factor is -0.5; give a number in 0..=1, or two, the smaller one first",
+            ),
+            (
+                layer().factor((-0.5, 0.5)),
+                "its factor is -0.5 to 0.5; give a number in 0..=1, or two, the smaller one first",
+            ),
+            (
+                layer().factor(f64::NAN),
+                "its factor is NaN; give a number in 0..=1, or two, the smaller one first",
             ),
             (
                 layer().scale((0.9, 0.1)),
-                "its scale is 0.9 to 0.1; both lie in 0..=1, the smaller one first",
+                "its scale is 0.9 to 0.1; give a number in 0..=1, or two, the smaller one first",
+            ),
+            (
+                layer().scale(1.5),
+                "its scale is 1.5; give a number in 0..=1, or two, the smaller one first",
             ),
             (
                 layer().value_range((1.0, 0.0)),
                 "its value_range is 1 to 0; both are finite, the smaller one first",
             ),
             (
-                layer().value_range((0.0, f64::INFINITY)),
-                "its value_range is 0 to inf; both are finite, the smaller one first",
+                layer().value_range((f64::NAN, 1.0)),
+                "its value_range is NaN to 1; both are finite, the smaller one first",
+            ),
+            (
+                // Too large for a pixel.
+                layer().value_range((0.0, 1e39)),
+                "its value_range is 0 to 1000000000000000000000000000000000000000; both are finite, the \
+                 smaller one first",
             ),
             (
                 layer().fill_value(-1.0),

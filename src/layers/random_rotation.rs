@@ -36,6 +36,9 @@ pub struct RandomRotation {
     fill_value: f64,
 }
 
+/// Between which numbers parts of a turn lie.
+const LIMITS: [f64; 2] = [-1.0, 1.0];
+
 impl RandomRotation {
     /// By at most these fractions of a whole turn.
     pub fn new(factor: impl Into<Bounds>) -> Self {
@@ -85,7 +88,7 @@ impl Layer for RandomRotation {
     }
 
     fn output_shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
-        self.factor.check("factor", [-1.0, 1.0])?;
+        self.factor.check("factor", LIMITS)?;
         random_transform::check_fill_value(self.fill_value)?;
         image(inputs).map(Shape::from)
     }
@@ -107,7 +110,7 @@ impl Layer for RandomRotation {
         let affine = self.affine(&pass.x);
         let [h, w, _] = affine.image;
         random_transform::forward(pass, affine, |random| {
-            Self::transform([h, w], self.factor.draw(random))
+            Self::transform([h, w], self.factor.draw(LIMITS, random))
         });
     }
 
@@ -178,11 +181,11 @@ mod tests {
         for (layer, reason) in [
             (
                 RandomRotation::new(1.5),
-                "its factor is -1.5 to 1.5; both lie in -1..=1, the smaller one first",
+                "its factor is 1.5; give a number in -1..=1, or two, the smaller one first",
             ),
             (
                 RandomRotation::new((0.2, -0.1)),
-                "its factor is 0.2 to -0.1; both lie in -1..=1, the smaller one first",
+                "its factor is 0.2 to -0.1; give a number in -1..=1, or two, the smaller one first",
             ),
             (
                 RandomRotation::new(0.1).fill_value(f64::NAN),

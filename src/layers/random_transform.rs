@@ -8,43 +8,56 @@ use super::{Backward, FillMode, Forward, Inputs, Interpolation, image};
 use crate::kernels::affine::{Affine, Transform};
 use crate::random::{derive, generator};
 
-/// Between which two numbers one is drawn: made from both, or from one number `f` for `−f` and `f`.
+/// Between which two numbers one is drawn.
 ///
 /// ```
 /// use convnet::layers::Bounds;
 ///
-/// assert_eq!(Bounds::from(0.1), Bounds([-0.1, 0.1]));
-/// assert_eq!(Bounds::from((0.0, 0.3)), Bounds([0.0, 0.3]));
+/// assert_eq!(Bounds::from(0.1), Bounds::Number(0.1));
+/// assert_eq!(Bounds::from((0.0, 0.3)), Bounds::Pair(0.0, 0.3));
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Bounds(pub [f64; 2]);
+#[serde(untagged)]
+pub enum Bounds {
+    /// Between `−f` and `f`; between 0 and `f` for a layer that takes nothing below 0.
+    Number(f64),
+    /// Between these, the smaller one first.
+    Pair(f64, f64),
+}
 
 impl From<f64> for Bounds {
-    fn from(both: f64) -> Self {
-        Self([-both.abs(), both.abs()])
+    fn from(number: f64) -> Self {
+        Self::Number(number)
     }
 }
 
 impl From<(f64, f64)> for Bounds {
     fn from((lower, upper): (f64, f64)) -> Self {
-        Self([lower, upper])
+        Self::Pair(lower, upper)
     }
 }
 
 impl Bounds {
     /// Refuses what is not in order or outside these limits.
     pub(super) fn check(self, name: &str, [least, most]: [f64; 2]) -> Result<(), String> {
-        let Self([lower, upper]) = self;
+        let (lower, upper, given) = match self {
+            Self::Number(number) => (number, number, number.to_string()),
+            Self::Pair(lower, upper) => (lower, upper, format!("{lower} to {upper}")),
+        };
         if least <= lower && lower <= upper && upper <= most {
             return Ok(());
         }
         Err(format!(
-            "its {name} is {lower} to {upper}; both lie in {least}..={most}, the smaller one first"
+            "its {name} is {given}; give a number in {least}..={most}, or two, the smaller one first"
         ))
     }
 
-    pub(super) fn draw(self, random: &mut Xoshiro256PlusPlus) -> f64 {
-        let Self([lower, upper]) = self;
+    /// A number between them, within the limits of the layer.
+    pub(super) fn draw(self, [least, _]: [f64; 2], random: &mut Xoshiro256PlusPlus) -> f64 {
+        let (lower, upper) = match self {
+            Self::Number(number) => (least.max(-number.abs()), number.abs()),
+            Self::Pair(lower, upper) => (lower, upper),
+        };
         lower + (upper - lower) * random.random::<f64>()
     }
 }

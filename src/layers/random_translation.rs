@@ -39,6 +39,9 @@ pub struct RandomTranslation {
     fill_value: f64,
 }
 
+/// Between which numbers parts of an image lie.
+const LIMITS: [f64; 2] = [-1.0, 1.0];
+
 impl RandomTranslation {
     /// By at most these fractions of the height and the width, down and to the right.
     pub fn new(height_factor: impl Into<Bounds>, width_factor: impl Into<Bounds>) -> Self {
@@ -86,8 +89,8 @@ impl Layer for RandomTranslation {
     }
 
     fn output_shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
-        self.height_factor.check("height_factor", [-1.0, 1.0])?;
-        self.width_factor.check("width_factor", [-1.0, 1.0])?;
+        self.height_factor.check("height_factor", LIMITS)?;
+        self.width_factor.check("width_factor", LIMITS)?;
         random_transform::check_fill_value(self.fill_value)?;
         image(inputs).map(Shape::from)
     }
@@ -110,8 +113,8 @@ impl Layer for RandomTranslation {
         let [h, w] = [affine.image[0] as f64, affine.image[1] as f64];
         random_transform::forward(pass, affine, |random| {
             Self::transform([
-                self.height_factor.draw(random) * h,
-                self.width_factor.draw(random) * w,
+                self.height_factor.draw(LIMITS, random) * h,
+                self.width_factor.draw(LIMITS, random) * w,
             ])
         });
     }
@@ -173,11 +176,11 @@ mod tests {
         for (layer, reason) in [
             (
                 RandomTranslation::new(1.5, 0.0),
-                "its height_factor is -1.5 to 1.5; both lie in -1..=1, the smaller one first",
+                "its height_factor is 1.5; give a number in -1..=1, or two, the smaller one first",
             ),
             (
                 RandomTranslation::new(0.5, (0.2, -0.1)),
-                "its width_factor is 0.2 to -0.1; both lie in -1..=1, the smaller one first",
+                "its width_factor is 0.2 to -0.1; give a number in -1..=1, or two, the smaller one first",
             ),
             (
                 RandomTranslation::new(0.1, 0.1).fill_value(f64::NAN),

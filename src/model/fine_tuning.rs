@@ -3,11 +3,10 @@
 use std::collections::HashMap;
 
 use super::Model;
-use super::network::{Network, Step};
+use super::network::Step;
 use crate::error::{Error, Result};
 use crate::graph::Node;
 use crate::kernels::buffer::Buffer;
-use crate::layers::WeightSpec;
 
 /// # Fine-tuning
 ///
@@ -48,7 +47,7 @@ impl Model {
     /// # Errors
     /// If no layer has this name.
     pub fn output_of(&self, layer: &str) -> Result<Node> {
-        Ok(self.network.steps[self.step("output_of", layer)?].node.clone())
+        Ok(self.step("output_of", layer)?.node.clone())
     }
 
     /// Takes over from another model what the layers that are in both have learnt, and whether they
@@ -94,10 +93,11 @@ impl Model {
         layers: impl IntoIterator<Item = S>,
         trainable: bool,
     ) -> Result<Self> {
-        let steps = layers.into_iter().map(|layer| self.step("trainable", layer.as_ref()));
-        let steps = steps.collect::<Result<Vec<usize>>>()?;
-        let names: Vec<String> =
-            steps.into_iter().map(|step| self.network.steps[step].name.clone()).collect();
+        let names = layers.into_iter().map(|layer| {
+            let step = self.step("trainable", layer.as_ref())?;
+            Ok(step.name.clone())
+        });
+        let names = names.collect::<Result<Vec<String>>>()?;
         Ok(self.fixed(|step| if names.contains(&step.name) { !trainable } else { step.is_fixed }))
     }
 
@@ -109,18 +109,18 @@ impl Model {
         let mut weights = Buffer::zeros(network.weights_len);
         let mut state = Buffer::zeros(network.frozen_len);
         for ((spec, from), (_, to)) in self.network.weights().zip(network.weights()) {
-            let WeightSpec { trainable, .. } = spec;
-            let (from_all, to_all) =
-                if *trainable { (&self.weights, &mut weights) } else { (&self.state, &mut state) };
+            let (from_all, to_all) = match spec.trainable {
+                true => (&self.weights, &mut weights),
+                false => (&self.state, &mut state),
+            };
             to_all[to].copy_from_slice(&from_all[from]);
         }
         // Workspaces have a network of their own.
         Self { network, weights, state, idle: Default::default() }
     }
 
-    fn step(&self, who: &str, layer: &str) -> Result<usize> {
-        let Network { steps, .. } = &self.network;
-        steps.iter().position(|step| step.name == layer).ok_or_else(|| {
+    fn step(&self, who: &str, layer: &str) -> Result<&Step> {
+        self.network.steps.iter().find(|step| step.name == layer).ok_or_else(|| {
             Error::graph(format!(
                 "{who}: the model has no layer `{layer}`; it has {}",
                 self.layer_names().join(", ")

@@ -111,13 +111,12 @@ impl Model {
 
     /// Every weight with its name, such as `conv2d/kernel`, in the order of the layers.
     pub fn weights(&self) -> Vec<(String, ArrayViewD<'_, f32>)> {
-        let place =
-            |(name, spec, place): (String, &crate::layers::WeightSpec, std::ops::Range<usize>)| {
-                let floats = if spec.trainable { &self.weights } else { &self.state };
-                let view = ArrayViewD::from_shape(IxDyn(&spec.shape), &floats[place]);
-                (name, view.expect("a weight has as many floats as its shape says"))
-            };
-        self.network.named_weights().map(place).collect()
+        let weights = self.network.named_weights().map(|(name, spec, place)| {
+            let floats = if spec.trainable { &self.weights } else { &self.state };
+            let view = ArrayViewD::from_shape(IxDyn(&spec.shape), &floats[place]);
+            (name, view.expect("a weight has as many floats as its shape says"))
+        });
+        weights.collect()
     }
 
     /// Replaces one weight by name.
@@ -158,7 +157,7 @@ impl Model {
     /// Writes all weights over an earlier copy of them.
     ///
     /// # Panics
-    /// If the copy is one of another model.
+    /// If the copy has other numbers of weights than the model.
     pub fn snapshot_into(&self, snapshot: &mut Snapshot) {
         snapshot.weights.copy_from_slice(&self.weights);
         snapshot.state.copy_from_slice(&self.state);
@@ -167,7 +166,7 @@ impl Model {
     /// Puts all weights back to what they were.
     ///
     /// # Panics
-    /// If the copy is one of another model.
+    /// If the copy has other numbers of weights than the model.
     pub fn restore(&mut self, snapshot: &Snapshot) {
         self.weights.copy_from_slice(&snapshot.weights);
         self.state.copy_from_slice(&snapshot.state);

@@ -141,7 +141,8 @@ impl CompiledModel {
         self.model
     }
 
-    /// How much the loss of each output counts, in their order; 1 for each.
+    /// How much the loss of each output counts, in their order; 1 for each. Too few, too many and such as
+    /// are negative or not finite are refused by `fit`, `evaluate` and `train_on_batch`.
     pub fn loss_weights(mut self, loss_weights: impl Into<Vec<f64>>) -> Self {
         self.objective.weigh(loss_weights.into());
         self
@@ -165,6 +166,18 @@ impl CompiledModel {
     ///
     /// # Errors
     /// If the data do not fit the model or the loss, are empty, not finite or cannot be loaded.
+    ///
+    /// ```
+    /// use convnet::prelude::*;
+    /// use ndarray::array;
+    ///
+    /// let x = Input::new(2);
+    /// let model = Model::new(&x, x.apply(Activation::Softmax)?)?;
+    /// let mut model = model.compile(SGD::default(), SparseCategoricalCrossentropy, [Accuracy]);
+    /// let logs = model.evaluate(&array![[0.0, 1.0], [0.0, 1.0]], &array![0, 1])?;
+    /// assert_eq!(logs["accuracy"], 0.5);
+    /// # Ok::<(), convnet::Error>(())
+    /// ```
     pub fn evaluate<'a>(
         &mut self,
         x: impl IntoSamples<'a>,
@@ -183,6 +196,20 @@ impl CompiledModel {
     /// # Errors
     /// If the data do not fit the model or the loss, are empty, not finite or cannot be loaded, or if
     /// the loss is not finite; the weights are then as before.
+    ///
+    /// ```
+    /// use convnet::prelude::*;
+    /// use ndarray::array;
+    ///
+    /// let x = Input::new(1);
+    /// let model = Model::new(&x, x.apply(Dense::new(1))?)?;
+    /// let mut model = model.compile(SGD::new(0.1), MeanSquaredError, ());
+    /// let (x, y) = (array![[0.0], [1.0]], array![[1.0], [3.0]]);
+    /// let losses = (0..100).map(|step| model.train_on_batch(&x, &y, step));
+    /// let losses = losses.collect::<convnet::Result<Vec<f64>>>()?;
+    /// assert!(losses[99] < 0.01 * losses[0]);
+    /// # Ok::<(), convnet::Error>(())
+    /// ```
     pub fn train_on_batch<'a>(
         &mut self,
         x: impl IntoSamples<'a>,
@@ -307,19 +334,12 @@ impl CompiledModel {
                 ));
             }
         }
-        let mut keys: Vec<String> = self.keys().into_iter().map(|(key, _)| key).collect();
-        keys.sort();
-        match keys.windows(2).find(|pair| pair[0] == pair[1]) {
-            Some(pair) => Err(format!(
-                "two numbers would be called `{}`; give one metric another name with named",
-                pair[0]
-            )),
-            None => Ok(()),
-        }
+        self.keys(false).map(|_| ())
     }
 
-    /// The keys of what an epoch is told about, each with whether larger is better.
-    pub(super) fn keys(&self) -> Vec<(String, bool)> {
+    /// The keys of what an epoch is told about, in order, each with whether larger is better. No two are
+    /// the same.
+    pub(super) fn keys(&self, validation: bool) -> Result<Vec<(String, bool)>, String> {
         let mut keys = vec![("loss".to_string(), false)];
         for output in self.outputs() {
             keys.extend(output.loss_key().map(|key| (key, false)));
@@ -328,7 +348,19 @@ impl CompiledModel {
                 keys.extend(output.keys(metric).into_iter().map(|key| (key, larger)));
             }
         }
-        keys
+        if validation {
+            let held_out = keys.iter().map(|(key, larger)| (format!("val_{key}"), *larger));
+            keys.extend(held_out.collect::<Vec<_>>());
+        }
+        keys.sort();
+        match keys.windows(2).find(|pair| pair[0].0 == pair[1].0) {
+            Some(pair) => Err(format!(
+                "two numbers would be called `{}`; give a metric another name with named, or an output \
+                 layer with name",
+                pair[0].0
+            )),
+            None => Ok(keys),
+        }
     }
 
     /// The model's outputs as tallies see them.
@@ -356,9 +388,8 @@ impl CompiledModel {
         step: Step<'_>,
         tallies: &mut Tallies,
     ) -> Result<f64, f64> {
-        let &Chunk { x, y, places: indices, indices: samples, .. } = chunk;
         let Step { batch_size, seed, weighting, turn } = step;
-        let n = indices.len();
+        let n = chunk.places.len();
         // Out of the model's hands while others work in them: after a panic there are new ones.
         let shards = self.shards.take().filter(|shards| shards.are_for(batch_size));
         let mut shards = shards.unwrap_or_else(|| Shards::new(&self.network, batch_size));
@@ -366,7 +397,7 @@ impl CompiledModel {
         self.state_before.copy_from_slice(state);
         let mut state = Undo { state, before: &self.state_before, done: false };
         let objective = &self.objective;
-        let batch = Batch { x, y, indices, samples, weighting, weights, objective, seed };
+        let batch = Batch { chunk, weighting, weights, objective, seed };
         shards.run(&batch, state.state);
         let mut total = 0.0;
         shards.each_output(n, |i, loss, outputs, targets| {

@@ -186,14 +186,14 @@ impl CompiledModel {
     ) -> Result<History> {
         self.check("fit")?;
         let data = self.data(x.into_samples(), y.into_labels(), "fit")?;
-        if fit.batch_size == 0 {
-            return Err(Error::training("fit: batch_size is 0; it is at least 1"));
-        }
-        if fit.gradient_accumulation_steps == 0 {
-            return Err(Error::training("fit: gradient_accumulation_steps is 0; it is at least 1"));
-        }
-        if fit.epochs == 0 {
-            return Err(Error::training("fit: epochs is 0; it is at least 1"));
+        for (setting, value) in [
+            ("batch_size", fit.batch_size),
+            ("gradient_accumulation_steps", fit.gradient_accumulation_steps),
+            ("epochs", fit.epochs),
+        ] {
+            if value == 0 {
+                return Err(Error::training(format!("fit: {setting} is 0; it is at least 1")));
+            }
         }
         if fit.initial_epoch >= fit.epochs {
             return Err(Error::training(format!(
@@ -218,14 +218,8 @@ impl CompiledModel {
             None => Some((&data, held_out.collect())),
         };
 
-        let keys = self.all_keys(validation.is_some());
-        if let Some(pair) = keys.windows(2).find(|pair| pair[0].0 == pair[1].0) {
-            return Err(Error::training(format!(
-                "fit: two numbers would be called `{}`, that of an output and that of the validation \
-                 data; give the output layer another name",
-                pair[0].0
-            )));
-        }
+        let keys = self.keys(validation.is_some());
+        let keys = keys.map_err(|why| Error::training(format!("fit: {why}")))?;
         let plan = Plan {
             epochs: fit.epochs,
             steps: train.len().div_ceil(fit.batch_size),
@@ -380,17 +374,6 @@ impl CompiledModel {
         };
         task.data.each(rest, batch_size, Some(seed_of_samples(seed)), step)?;
         Ok(tallies.logs().clone())
-    }
-
-    /// The keys of the logs of an epoch, each with whether larger is better.
-    fn all_keys(&self, validation: bool) -> Vec<(String, bool)> {
-        let mut keys = self.keys();
-        if validation {
-            let held_out = keys.iter().map(|(name, larger)| (format!("val_{name}"), *larger));
-            keys.extend(held_out.collect::<Vec<_>>());
-        }
-        keys.sort();
-        keys
     }
 }
 

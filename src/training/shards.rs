@@ -6,7 +6,7 @@ use rayon::prelude::*;
 
 use super::objective::{Objective, OutputPass};
 use super::weighting::Weighting;
-use crate::batches::InMemory;
+use crate::batches::Chunk;
 use crate::kernels::buffer::Buffer;
 use crate::kernels::lanes::LANES;
 use crate::kernels::parallel::{CHUNK, Worth, bytes};
@@ -44,13 +44,8 @@ struct Shard {
 }
 
 /// The samples of a step, and what is done with them.
-pub(super) struct Batch<'b, 'x, 'y> {
-    pub(super) x: &'b InMemory<'x>,
-    pub(super) y: &'b InMemory<'y>,
-    /// Where in `x` and `y` the samples are.
-    pub(super) indices: &'b [usize],
-    /// Which samples of all they are.
-    pub(super) samples: &'b [usize],
+pub(super) struct Batch<'b> {
+    pub(super) chunk: &'b Chunk<'b>,
     pub(super) weighting: Weighting<'b>,
     pub(super) weights: &'b [f32],
     pub(super) objective: &'b Objective,
@@ -92,17 +87,17 @@ impl Shards {
     }
 
     /// Forward, loss and backward. The parts' gradients are added up in order.
-    pub(super) fn run(&mut self, batch: &Batch<'_, '_, '_>, state: &mut [f32]) {
-        let n = batch.indices.len();
+    pub(super) fn run(&mut self, batch: &Batch<'_>, state: &mut [f32]) {
+        let n = batch.chunk.places.len();
         let parts = n.div_ceil(self.size);
         if parts == 1 {
             return self.shards[0].run(batch, 0..n, state, batch.seed);
         }
         let size = self.size;
         self.shards[..parts].par_iter_mut().enumerate().for_each(|(part, shard)| {
-            let places = part * size..n.min((part + 1) * size);
+            let own = part * size..n.min((part + 1) * size);
             // Networks with a state are not cut into parts.
-            shard.run(batch, places, &mut [], derive(batch.seed, part as u64));
+            shard.run(batch, own, &mut [], derive(batch.seed, part as u64));
         });
         let Some((first, others)) = self.shards[..parts].split_first_mut() else { return };
         let sums = first.gradients.par_chunks_mut(CHUNK).enumerate();
@@ -132,32 +127,27 @@ impl Shards {
 }
 
 impl Shard {
-    /// The samples of the batch at these places.
-    fn run(
-        &mut self,
-        batch: &Batch<'_, '_, '_>,
-        places: Range<usize>,
-        state: &mut [f32],
-        seed: u64,
-    ) {
-        let n = places.len();
-        let Batch { x, y, weights, objective, .. } = *batch;
-        let (indices, samples) = (&batch.indices[places.clone()], &batch.samples[places]);
+    /// These of the batch's samples.
+    fn run(&mut self, batch: &Batch<'_>, own: Range<usize>, state: &mut [f32], seed: u64) {
+        let n = own.len();
+        let Batch { chunk, weights, objective, .. } = *batch;
+        let &Chunk { x, y, places, indices, .. } = chunk;
+        let share = n as f32 / places.len() as f32;
+        let (places, indices) = (&places[own.clone()], &indices[own]);
         for i in 0..x.arrays() {
-            x.gather(i, indices, self.workspace.input(i, n));
+            x.gather(i, places, self.workspace.input(i, n));
         }
         self.workspace.forward(n, weights, state, seed);
         for (i, (targets, loss)) in self.targets.iter_mut().zip(&mut self.losses).enumerate() {
             targets.resize(n * y.size(i), 0.0);
-            y.gather(i, indices, targets);
+            y.gather(i, places, targets);
             let (output, gradient) = self.workspace.output_and_gradient(i, n);
-            let share = n as f32 / batch.indices.len() as f32;
             *loss = objective.run(OutputPass {
                 output: i,
                 n,
                 y: output,
                 targets,
-                sample_weight: batch.weighting.of(samples, targets, &mut self.sample_weight),
+                sample_weight: batch.weighting.of(indices, targets, &mut self.sample_weight),
                 gradient: Some((gradient, share)),
             });
         }

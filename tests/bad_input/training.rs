@@ -177,8 +177,8 @@ fn an_output_called_val() {
     refused(
         model.fit(&inputs(), labels(), silent().validation_split(0.25)),
         ErrorKind::Training,
-        "fit: two numbers would be called `val_loss`, that of an output and that of the validation \
-         data; give the output layer another name",
+        "fit: two numbers would be called `val_loss`; give a metric another name with named, or an \
+         output layer with name",
     );
     assert!(model.fit(&inputs(), labels(), silent()).is_ok());
 }
@@ -356,7 +356,8 @@ fn a_metric_that_makes_no_sense() {
         ),
         (
             fit((Accuracy, Precision::new(), Precision::new().class_id(1))),
-            "fit: two numbers would be called `precision`; give one metric another name with named",
+            "fit: two numbers would be called `precision`; give a metric another name with named, or an \
+             output layer with name",
         ),
     ] {
         refused(fitted, ErrorKind::Training, sentence);

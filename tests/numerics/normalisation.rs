@@ -61,6 +61,9 @@ fn channel(x: &[f64], dy: &[f64], [gamma, beta]: [f64; 2], epsilon: f64) -> Chan
 /// Sums go over pieces of at most 128 rows, and those are added up in f64. A variance may be off by a share
 /// of the squared mean too, 1e-6 of a unit, which is what a mean known to a unit costs; and by a unit for
 /// every row of a piece, since squares are all of one sign.
+///
+/// A moving statistic is computed in f64 from its old value, which is exact, and the batch's: of the error of
+/// that `1 − momentum` comes through, at most all of it. Rounding to f32 adds a unit.
 #[test]
 fn batch_normalization() {
     let sizes = (1..41usize, 1..7usize, 1..7usize, 1..71usize, any::<bool>());
@@ -125,20 +128,15 @@ fn batch_normalization() {
         let allowed = of_sum(rows.min(128));
         judge.within("BatchNormalization y", &got.y, &want_y, 4.0 + allowed)?;
         judge.within("BatchNormalization dx", &got.dx[0], &want_dx, 4.0 + allowed)?;
-        for (what, want) in [
-            ("gamma", &dgamma),
-            ("beta", &dbeta),
-            ("moving_mean", &means),
-            ("moving_variance", &variances),
+        let squares = rows.min(128) as f64;
+        for (what, want, allowed) in [
+            ("gamma", &dgamma, 4.0 + allowed),
+            ("beta", &dbeta, allowed),
+            ("moving_mean", &means, allowed + 1.0),
+            ("moving_variance", &variances, allowed + squares + 1.0),
         ] {
-            let squares = if what == "moving_variance" { rows.min(128) as f64 } else { 0.0 };
             for found in got.gradients(what) {
-                judge.within(
-                    &format!("BatchNormalization {what}"),
-                    found,
-                    want,
-                    4.0 + allowed + squares,
-                )?;
+                judge.within(&format!("BatchNormalization {what}"), found, want, allowed)?;
             }
         }
         Ok(())

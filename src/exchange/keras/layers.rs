@@ -97,14 +97,7 @@ fn translated(name: &str, value: &Value) -> Result<Value, String> {
     if name.ends_with("_regularizer") {
         return regularizer(name, value);
     }
-    Ok(match (name, value) {
-        // From one number, which stands for both signs of it, but of a scale.
-        ("height_factor" | "width_factor", Value::Number(_)) | ("factor", Value::Number(_)) => {
-            let number = value.as_f64().unwrap_or(f64::NAN);
-            json!([-number, number])
-        }
-        _ => value.clone(),
-    })
+    Ok(value.clone())
 }
 
 /// `{"class_name": "GlorotUniform", "config": {"seed": null}}`; seeds are not taken over, since the same
