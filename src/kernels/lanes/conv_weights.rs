@@ -48,11 +48,10 @@ pub(crate) fn backward_weights(
         if fits {
             return padded_weights(level, conv, w, x, dy, sums, tile, dw, db);
         }
-        let used = w.min(width - before);
         for (to, from) in padded.chunks_exact_mut(width * c).zip(x.chunks_exact(w * c)) {
             to[..before * c].fill([0.0; LANES]);
-            to[before * c..][..used * c].copy_from_slice(&from[..used * c]);
-            to[(before + used) * c..].fill([0.0; LANES]);
+            to[before * c..][..w * c].copy_from_slice(from);
+            to[(before + w) * c..].fill([0.0; LANES]);
         }
         padded_weights(level, conv, width, padded, dy, sums, tile, dw, db);
     })
