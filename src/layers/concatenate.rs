@@ -5,6 +5,9 @@ use crate::shape::Shape;
 
 /// Puts inputs one behind the other on the last axis, the channels of images. Keras: `Concatenate`.
 ///
+/// # Errors
+/// `apply` refuses fewer than two inputs, and inputs that differ in another axis than the last.
+///
 /// ```
 /// use convnet::prelude::*;
 ///
