@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use super::{Backward, Config, Infer, Lanes, Layer, config_of, single};
+use super::{Backward, Config, Details, Infer, Lanes, Layer, config_of, single};
 use crate::kernels::activation::{self, Function};
 use crate::kernels::simd::level;
 use crate::shape::Shape;
@@ -102,6 +102,16 @@ impl Layer for ReLU {
             dx.copy_from_slice(pass.dy);
         }
     }
+
+    fn details(&self, _inputs: &[Shape]) -> Details {
+        let max_value = self.max_value.map(|max_value| ("max_value", max_value));
+        let others = [("negative_slope", self.negative_slope), ("threshold", self.threshold)];
+        let set = others.into_iter().filter(|&(_, value)| value != 0.0);
+        let settings = max_value.into_iter().chain(set);
+        settings.fold(Details::default(), |details, (name, value)| {
+            details.setting(format!("{name} {value}"))
+        })
+    }
 }
 
 #[cfg(test)]
@@ -114,6 +124,14 @@ mod tests {
         check::laws(|| ReLU::new().negative_slope(0.3), &[[3, 2, 2].into()]);
         check::laws(|| ReLU::new().max_value(0.45), &[[6].into()]);
         check::laws(|| ReLU::new().negative_slope(1.0).threshold(0.31), &[[6].into()]);
+    }
+
+    #[test]
+    fn tells_what_was_set() {
+        let settings = |layer: ReLU| layer.details(&[2.into()]).settings;
+        assert!(settings(ReLU::new()).is_empty());
+        let layer = ReLU::new().threshold(1.0).negative_slope(0.1).max_value(0.0);
+        assert_eq!(settings(layer), ["max_value 0", "negative_slope 0.1", "threshold 1"]);
     }
 
     #[test]
