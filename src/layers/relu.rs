@@ -76,7 +76,7 @@ impl Layer for ReLU {
             ("negative_slope", self.negative_slope),
             ("threshold", self.threshold),
         ] {
-            if !(value >= 0.0 && value.is_finite()) {
+            if !(value >= 0.0 && (value as f32).is_finite()) {
                 return Err(format!("its {name} is {value}; it is a number from 0 up"));
             }
         }
@@ -143,6 +143,11 @@ mod tests {
                 "its negative_slope is -0.1; it is a number from 0 up",
             ),
             (ReLU::new().threshold(f64::NAN), "its threshold is NaN; it is a number from 0 up"),
+            // More than an `f32` holds.
+            (
+                ReLU::new().negative_slope(1e39),
+                "its negative_slope is 1000000000000000000000000000000000000000; it is a number from 0 up",
+            ),
         ] {
             let who = "re_lu: cannot take an input of shape (2):";
             check::refuses(layer, &[[2].into()], &format!("{who} {reason}"));
