@@ -309,6 +309,12 @@ fn folders_that_are_none() {
         "blue: has 1 sub-folder; wanted one for each of at least two",
     );
     refused(options(&folder).image_size((0, 5)).open(), &["the image size is 0×5; it is at least"]);
+    refused(
+        options(&folder).image_size(1 << 40).open(),
+        &[
+            "no image of 1099511627776×1099511627776 in colour fits in memory; choose a smaller size",
+        ],
+    );
     fs::create_dir(folder.path().join("green")).unwrap();
     refused(options(&folder).open(), &["the class `green` has no image; add some or remove its"]);
     write(&folder, "green/a.png", b"");

@@ -106,8 +106,9 @@ impl ImageFolder {
     ///
     /// # Errors
     /// If a folder cannot be read, there are fewer than two classes, a class has no image, a size is
-    /// 0, or images are unreadable, and then the sentence lists them: broken, neither PNG nor JPEG,
-    /// or of more pixels than 64 million or than the file's length allows.
+    /// 0, an image would have more bytes than can be counted, or images are unreadable, and then the
+    /// sentence lists them: broken, neither PNG nor JPEG, or of more pixels than 64 million or than
+    /// the file's length allows.
     pub fn open(self) -> Result<Photos> {
         let fault = |what: String| {
             Error::file(format!("image folder {}: {what}", self.directory.display()))
@@ -115,6 +116,13 @@ impl ImageFolder {
         if self.image_size.0.contains(&0) {
             let size = self.image_size;
             return Err(fault(format!("the image size is {size}; it is at least 1×1")));
+        }
+        let [height, width] = self.image_size.0;
+        if !Shape::from([height, width, 3]).fits_in_memory() {
+            let size = self.image_size;
+            return Err(fault(format!(
+                "no image of {size} in colour fits in memory; choose a smaller size"
+            )));
         }
         let (class_names, mut files) = list(&self.directory).map_err(fault)?;
         files.shuffle(&mut generator(self.seed));

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Backward, Config, Details, Infer, Lanes, Layer, config_of, single};
+use super::{Backward, Config, Details, Infer, Lanes, Layer, config_of, last, single};
 use crate::kernels::activation::{self, Function};
 use crate::kernels::simd::level;
 use crate::kernels::{channels, softmax};
@@ -115,11 +115,6 @@ impl Activation {
             None => {}
         }
     }
-}
-
-/// The size of the last axis: what softmax goes over.
-pub(super) fn last(shape: &Shape) -> usize {
-    shape.last().copied().unwrap_or(1)
 }
 
 impl Layer for Activation {

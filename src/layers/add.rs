@@ -4,7 +4,10 @@ use super::merge::{common_shape, sum, sum_backward};
 use super::{Backward, Config, Details, Infer, Lanes, Layer, config_of};
 use crate::shape::Shape;
 
-/// The sum of inputs of the same shape. Keras: `Add`.
+/// The sum of inputs of the same shape, element by element. Keras: `Add`.
+///
+/// # Errors
+/// `apply` refuses fewer than two inputs, and inputs of different shapes.
 ///
 /// ```
 /// use convnet::prelude::*;

@@ -6,6 +6,9 @@ use crate::shape::Shape;
 
 /// The mean of inputs of the same shape, element by element. Keras: `Average`.
 ///
+/// # Errors
+/// `apply` refuses fewer than two inputs, and inputs of different shapes.
+///
 /// ```
 /// use convnet::prelude::*;
 ///

@@ -1,7 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use super::activation::last;
-use super::{Backward, Config, Forward, Infer, Layer, Layout, WeightSpec, config_of, single};
+use super::{Backward, Config, Forward, Infer, Layer, Layout, WeightSpec, config_of, last, single};
 use crate::initializers::Initializer;
 use crate::kernels::buffer::with_scratch;
 use crate::kernels::normalise::{normalise, normalise_backward};

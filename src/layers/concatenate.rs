@@ -1,9 +1,12 @@
 use serde::{Deserialize, Serialize};
 
-use super::{Backward, Config, Details, Infer, Lanes, Layer, config_of};
+use super::{Backward, Config, Details, Infer, Lanes, Layer, config_of, last};
 use crate::shape::Shape;
 
 /// Puts inputs one behind the other on the last axis, the channels of images. Keras: `Concatenate`.
+///
+/// # Errors
+/// `apply` refuses fewer than two inputs, and inputs that differ in another axis than the last.
 ///
 /// ```
 /// use convnet::prelude::*;
@@ -66,7 +69,7 @@ impl Layer for Concatenate {
         let channels = across * channels(pass.x.shapes());
         let mut from = 0;
         for (i, shape) in pass.x.shapes().iter().enumerate() {
-            let c = across * shape[shape.len() - 1];
+            let c = across * last(shape);
             let rows = pass.y.chunks_exact_mut(channels);
             for (y, x) in rows.zip(pass.x.get(i).chunks_exact(c)) {
                 y[from..from + c].copy_from_slice(x);
@@ -80,7 +83,7 @@ impl Layer for Concatenate {
         let channels = across * channels(pass.x.shapes());
         let mut from = 0;
         for (i, shape) in pass.x.shapes().iter().enumerate() {
-            let c = across * shape[shape.len() - 1];
+            let c = across * last(shape);
             if let Some(dx) = pass.dx.get(i) {
                 for (dx, dy) in dx.chunks_exact_mut(c).zip(pass.dy.chunks_exact(channels)) {
                     dx.copy_from_slice(&dy[from..from + c]);
@@ -91,7 +94,7 @@ impl Layer for Concatenate {
     }
 
     fn details(&self, inputs: &[Shape]) -> Details {
-        let channels: Vec<usize> = inputs.iter().map(super::activation::last).collect();
+        let channels: Vec<usize> = inputs.iter().map(last).collect();
         let terms: Vec<String> = channels.iter().map(usize::to_string).collect();
         let sum: usize = channels.iter().sum();
         Details::default().sized(format!("last axis: {} = {sum}", terms.join(" + ")))
@@ -99,7 +102,7 @@ impl Layer for Concatenate {
 }
 
 fn channels(inputs: &[Shape]) -> usize {
-    inputs.iter().map(|shape| shape[shape.len() - 1]).sum()
+    inputs.iter().map(last).sum()
 }
 
 #[cfg(test)]

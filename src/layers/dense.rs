@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Activation, Backward, Config, Details, Forward, Infer, Lanes, Layer, Layout, WeightSpec,
-    config_of, single,
+    config_of, last, single,
 };
 use crate::initializers::Initializer;
 use crate::kernels::conv::Conv;
@@ -95,13 +95,9 @@ impl Dense {
         Self { bias_regularizer: Some(regularizer), ..self }
     }
 
-    fn inputs(&self, shape: &Shape) -> usize {
-        shape.last().copied().unwrap_or(1)
-    }
-
     fn run(&self, pass: Infer<'_>, saved: &mut [f32]) {
         let (x, w, y) = (pass.x.get(0), pass.w, pass.y);
-        let [inputs, units] = [self.inputs(pass.x.shape(0)), self.units];
+        let [inputs, units] = [last(pass.x.shape(0)), self.units];
         if pass.layout == Layout::Lanes {
             let relu = self.activation == Activation::Relu;
             let conv = Conv::dense(inputs, units);
@@ -139,7 +135,7 @@ impl Layer for Dense {
     }
 
     fn weights(&self, inputs: &[Shape]) -> Vec<WeightSpec> {
-        let kernel = [self.inputs(&inputs[0]), self.units];
+        let kernel = [last(&inputs[0]), self.units];
         let kernel = WeightSpec::trainable("kernel", kernel, self.kernel_initializer);
         let mut weights = vec![kernel.regularizer(self.kernel_regularizer)];
         if self.use_bias {
@@ -161,7 +157,7 @@ impl Layer for Dense {
 
     /// What the activation keeps.
     fn saved_len(&self, inputs: &[Shape], n: usize, layout: Layout) -> usize {
-        let rows = inputs[0].size() / self.inputs(&inputs[0]);
+        let rows = inputs[0].size() / last(&inputs[0]);
         self.activation.saved_len(layout.floats(n, rows * self.units))
     }
 
@@ -183,7 +179,7 @@ impl Layer for Dense {
 
     fn backward(&self, mut pass: Backward<'_>) {
         let (x, dy) = (pass.x.get(0), pass.dy);
-        let [inputs, units] = [self.inputs(pass.x.shape(0)), self.units];
+        let [inputs, units] = [last(pass.x.shape(0)), self.units];
         let rows = x.len() / inputs;
         self.activation.gradient(pass.y, pass.saved, dy, units);
         let [dkernel, dbias] = pass.dw.all();
@@ -218,7 +214,7 @@ impl Layer for Dense {
     }
 
     fn details(&self, inputs: &[Shape]) -> Details {
-        let (units, inputs) = (self.units, self.inputs(&inputs[0]));
+        let (units, inputs) = (self.units, last(&inputs[0]));
         Details::default()
             .setting(format!("{units} units"))
             .sized(format!("units: {units}, each of {inputs} inputs"))

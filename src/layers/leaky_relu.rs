@@ -58,7 +58,7 @@ impl Layer for LeakyReLU {
     }
 
     fn output_shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
-        if !(self.negative_slope >= 0.0 && self.negative_slope.is_finite()) {
+        if !(self.negative_slope >= 0.0 && (self.negative_slope as f32).is_finite()) {
             return Err(format!(
                 "its negative_slope is {}; it is a number from 0 up",
                 self.negative_slope
@@ -103,9 +103,11 @@ mod tests {
     }
 
     #[test]
-    fn refuses_a_negative_slope() {
+    fn refuses_a_slope_that_is_negative_or_infinite() {
         let sentence = "leaky_re_lu: cannot take an input of shape (2): its negative_slope is -1; it is \
                         a number from 0 up";
         check::refuses(LeakyReLU::new().negative_slope(-1.0), &[[2].into()], sentence);
+        let sentence = "leaky_re_lu: cannot take an input of shape (2): its negative_slope is";
+        check::refuses(LeakyReLU::new().negative_slope(1e39), &[[2].into()], sentence);
     }
 }

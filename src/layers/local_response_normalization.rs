@@ -1,7 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use super::activation::last;
-use super::{Backward, Config, Details, Infer, Lanes, Layer, config_of, single};
+use super::{Backward, Config, Details, Infer, Lanes, Layer, config_of, last, single};
 use crate::kernels::local_response::LocalResponse;
 use crate::kernels::simd::level;
 use crate::shape::Shape;

@@ -419,6 +419,11 @@ fn image(inputs: &[Shape]) -> Result<[usize; 3], String> {
     })
 }
 
+/// The size of the last axis: the channels of an image, what softmax goes over.
+fn last(shape: &Shape) -> usize {
+    shape.last().copied().unwrap_or(1)
+}
+
 /// Keras' automatic name of a class: `Conv2D` becomes `conv2d`, `MaxPooling2D` `max_pooling2d`.
 pub(crate) fn snake_case(class: &str) -> String {
     let chars: Vec<char> = class.chars().collect();

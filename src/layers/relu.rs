@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use super::{Backward, Config, Infer, Lanes, Layer, config_of, single};
+use super::{Backward, Config, Details, Infer, Lanes, Layer, config_of, single};
 use crate::kernels::activation::{self, Function};
 use crate::kernels::simd::level;
 use crate::shape::Shape;
@@ -76,7 +76,7 @@ impl Layer for ReLU {
             ("negative_slope", self.negative_slope),
             ("threshold", self.threshold),
         ] {
-            if !(value >= 0.0 && value.is_finite()) {
+            if !(value >= 0.0 && (value as f32).is_finite()) {
                 return Err(format!("its {name} is {value}; it is a number from 0 up"));
             }
         }
@@ -102,6 +102,16 @@ impl Layer for ReLU {
             dx.copy_from_slice(pass.dy);
         }
     }
+
+    fn details(&self, _inputs: &[Shape]) -> Details {
+        let max_value = self.max_value.map(|max_value| ("max_value", max_value));
+        let others = [("negative_slope", self.negative_slope), ("threshold", self.threshold)];
+        let set = others.into_iter().filter(|&(_, value)| value != 0.0);
+        let settings = max_value.into_iter().chain(set);
+        settings.fold(Details::default(), |details, (name, value)| {
+            details.setting(format!("{name} {value}"))
+        })
+    }
 }
 
 #[cfg(test)]
@@ -117,6 +127,14 @@ mod tests {
     }
 
     #[test]
+    fn tells_what_was_set() {
+        let settings = |layer: ReLU| layer.details(&[2.into()]).settings;
+        assert!(settings(ReLU::new()).is_empty());
+        let layer = ReLU::new().threshold(1.0).negative_slope(0.1).max_value(0.0);
+        assert_eq!(settings(layer), ["max_value 0", "negative_slope 0.1", "threshold 1"]);
+    }
+
+    #[test]
     fn refuses_negative_settings() {
         for (layer, reason) in [
             (ReLU::new().max_value(-1.0), "its max_value is -1; it is a number from 0 up"),
@@ -125,6 +143,11 @@ mod tests {
                 "its negative_slope is -0.1; it is a number from 0 up",
             ),
             (ReLU::new().threshold(f64::NAN), "its threshold is NaN; it is a number from 0 up"),
+            // More than an `f32` holds.
+            (
+                ReLU::new().negative_slope(1e39),
+                "its negative_slope is 1000000000000000000000000000000000000000; it is a number from 0 up",
+            ),
         ] {
             let who = "re_lu: cannot take an input of shape (2):";
             check::refuses(layer, &[[2].into()], &format!("{who} {reason}"));

@@ -6,6 +6,9 @@ use crate::shape::Shape;
 /// `y = scale · x + offset`: brings pixels to the range that a network was made for. Keras:
 /// `Rescaling`.
 ///
+/// # Errors
+/// `apply` refuses a scale and an offset that are not finite.
+///
 /// ```
 /// use convnet::prelude::*;
 /// use ndarray::array;
@@ -15,9 +18,6 @@ use crate::shape::Shape;
 /// assert_eq!(model.predict(&array![[0, 0, 255]])?, array![[-1.0, -1.0, 1.0]].into_dyn());
 /// # Ok::<(), convnet::Error>(())
 /// ```
-///
-/// # Errors
-/// `apply` refuses a scale and an offset that are not finite.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Rescaling {

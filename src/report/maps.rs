@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::Report;
-use super::held_out::{floats, lend, rows};
+use super::held_out::{self, floats, lend, rows};
 use super::judging::sure;
 use super::page::Page;
 use super::pixels::{Picture, Scale, range};
@@ -83,11 +83,10 @@ impl Report<'_> {
              and yellow its largest; rows of numbers read from the top left.",
         );
         let activations = model.activations(lend(&columns))?;
+        let is_classifier = held_out::classes(model).is_ok();
         for (i, title) in titles.iter().enumerate() {
             page.heading(title);
-            if let Some((_, scores)) =
-                activations.last().filter(|_| super::held_out::classes(model).is_ok())
-            {
+            if let Some((_, scores)) = activations.last().filter(|_| is_classifier) {
                 let scores = rows(scores.index_axis(Axis(0), i).iter().copied(), 1);
                 self.bars(page, scores.as_slice().unwrap_or(&[]));
             }
@@ -122,37 +121,18 @@ impl Report<'_> {
         let gradients = model.input_gradients(lend(&columns), &classes)?;
         page.html("<div class=\"figures\">");
         for (i, title) in titles.iter().enumerate() {
+            let mut caption = title.clone();
+            if is_classifier {
+                let scores = rows(output.index_axis(Axis(0), i).iter().copied(), 1);
+                let predicted = arg_max(scores.as_slice().unwrap_or(&[0.0]));
+                let _ = write!(caption, "; predicted: {}", self.class(predicted));
+            }
             for (input, (gradient, column)) in gradients.iter().zip(&columns).enumerate() {
-                self.saliency(page, [shown[i], i, input], title, column, gradient.view());
+                saliency(page, [shown[i], i, input], &caption, column, gradient.view());
             }
         }
         page.html("</div>");
         Ok(())
-    }
-
-    /// A sample beside how much each of its pixels counts.
-    fn saliency(
-        &self,
-        page: &mut Page,
-        [sample, i, input]: [usize; 3],
-        title: &str,
-        column: &Column<'_>,
-        gradient: ArrayViewD<'_, f32>,
-    ) {
-        let (numbers, shape) = floats(column, i);
-        let gradient = gradient.index_axis(Axis(0), i);
-        let sizes: Vec<f32> = match gradient.ndim() {
-            3 => gradient.lanes(Axis(2)).into_iter().map(largest).collect(),
-            _ => gradient.iter().map(|x| x.abs()).collect(),
-        };
-        let scale = Scale::viridis(&sizes);
-        let heat = match *shape {
-            [h, w, _] => Picture::channel(&sizes, [h, w, 1], 0, scale),
-            _ => Picture::strip(&sizes, scale),
-        };
-        let pair = [Picture::sample(numbers, &shape), heat];
-        let name = format!("saliency-{sample}-{input}");
-        page.picture(&name, &Picture::grid(&pair, 2), 340, title);
     }
 
     /// The highest scores of a sample, as bars.
@@ -174,6 +154,31 @@ impl Report<'_> {
         }
         page.html(&(bars + "</tbody></table>"));
     }
+}
+
+/// A sample beside how much each of its pixels counts.
+fn saliency(
+    page: &mut Page,
+    [sample, i, input]: [usize; 3],
+    caption: &str,
+    column: &Column<'_>,
+    gradient: ArrayViewD<'_, f32>,
+) {
+    let (numbers, shape) = floats(column, i);
+    let gradient = gradient.index_axis(Axis(0), i);
+    let sizes: Vec<f32> = match gradient.ndim() {
+        3 => gradient.lanes(Axis(2)).into_iter().map(largest).collect(),
+        _ => gradient.iter().map(|x| x.abs()).collect(),
+    };
+    // From 0, which is what dark says.
+    let scale = Scale::Viridis { least: 0.0, most: range(&sizes).1 };
+    let heat = match *shape {
+        [h, w, _] => Picture::channel(&sizes, [h, w, 1], 0, scale),
+        _ => Picture::strip(&sizes, scale),
+    };
+    let pair = [Picture::sample(numbers, &shape), heat];
+    let name = format!("saliency-{sample}-{input}");
+    page.picture(&name, &Picture::grid(&pair, 2), 340, caption);
 }
 
 fn largest(channels: ndarray::ArrayView1<'_, f32>) -> f32 {

@@ -236,10 +236,39 @@ fn a_single_probability_and_labels_that_are_no_classes() {
     let report = Report::new(folder.path()).classes(["no", "yes"]).samples(&x, &labels).show([3]);
     let text = of(&model, report, folder.path());
     assert!(text.contains("accuracy on 20 samples"));
-    assert!(text.contains("Sample 3: yes"));
+    assert!(text.contains("Sample 3: yes; predicted: "));
     let heights = numbers((20, 1));
     let text = of(&model, Report::new(folder.path()).samples(&x, &heights), folder.path());
     assert!(text.contains("The labels are not classes of 2."));
+}
+
+#[test]
+fn saliency_is_dark_where_a_pixel_does_not_count() {
+    // The score is the sum of the left half of the image.
+    let image = Input::new([4, 4, 1]);
+    let y = image.apply(Flatten::new()).unwrap().apply(Dense::new(2)).unwrap();
+    let mut model = Model::new(&image, &y).unwrap();
+    let left = |pixel: usize| f32::from(u8::from(pixel % 4 < 2));
+    let pictures = [left as fn(usize) -> f32, |_| 1.0].map(|kernel| {
+        let kernel = Array2::from_shape_fn((16, 2), |(pixel, _)| kernel(pixel));
+        model.set_weight("dense/kernel", &kernel).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let (x, y) = (numbers((1, 4, 4, 1)), Array1::from_elem(1, 0u8));
+        of(&model, Report::new(folder.path()).samples(&x, &y), folder.path());
+        let file = fs::File::open(folder.path().join("saliency-0-0.png")).unwrap();
+        let mut reader = png::Decoder::new(std::io::BufReader::new(file)).read_info().unwrap();
+        let mut pixels = vec![0; reader.output_buffer_size().unwrap()];
+        let info = reader.next_frame(&mut pixels).unwrap();
+        // The gradient is the right one of two pictures; in the middle of its first and last pixel.
+        let row = &pixels[..3 * info.width as usize];
+        let at = |part: f64| {
+            let pixel = (f64::from(info.width) * part) as usize;
+            [0, 1, 2].map(|color| row[3 * pixel + color])
+        };
+        [at(0.5 + 1.0 / 16.0), at(1.0 - 1.0 / 16.0)]
+    });
+    let (dark, bright) = ([68, 1, 84], [254, 231, 36]);
+    assert_eq!(pictures, [[bright, dark], [bright, bright]]);
 }
 
 #[test]
