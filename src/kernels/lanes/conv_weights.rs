@@ -32,7 +32,7 @@ pub(crate) fn backward_weights(
     let blocks = x.len() / x_len;
     assert_eq!([x.len(), dw.len(), dy.len()], [blocks * x_len, w_len, blocks * y_len], "{conv:?}");
     assert!(db.is_empty() || db.len() == conv.filters);
-    let Conv { window, channels: c, filters: f, .. } = *conv;
+    let Conv { window, channels: c, .. } = *conv;
     let ([h, w], [kh, kw], [oh, ow]) = (window.input, window.kernel, window.output);
     let before = window.before[1];
     let width = (ow - 1) * window.strides[1] + kw;
