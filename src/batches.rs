@@ -360,7 +360,9 @@ fn advice_on_inputs(dims: &[usize], shape: &Shape) -> &'static str {
 
 /// The most likely mistake behind a wrong shape of labels.
 fn advice_on_labels(dims: &[usize], shape: &Shape) -> &'static str {
-    if dims.len() == shape.len() && shape.last() == Some(&1) {
+    if shape.len() > 1 && dims.len() < shape.len() {
+        "put Flatten or GlobalAveragePooling2D before the model's last layer"
+    } else if dims.len() == shape.len() && shape.last() == Some(&1) {
         "give labels another axis with insert_axis(Axis(1))"
     } else if dims.len() == shape.len() {
         "make labels one-hot with to_categorical, or use SparseCategoricalCrossentropy for integer \

@@ -160,7 +160,7 @@ impl<R: Read + Seek> Tensors<R> {
         file.rewind().and_then(|()| file.read_exact(&mut stated)).map_err(|e| unreadable(&e))?;
         let stated = u64::from_le_bytes(stated);
         if stated > LARGEST_HEADER || stated > length - 8 {
-            return Err(damaged(format_args!("its header would have {stated} bytes")));
+            return Err(damaged("it does not begin as one does"));
         }
         let mut header = vec![0; stated as usize];
         file.read_exact(&mut header).map_err(|error| unreadable(&error))?;

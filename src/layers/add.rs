@@ -84,7 +84,7 @@ mod tests {
         check::refuses(
             Add::new(),
             &[[2].into(), [3].into()],
-            "add: cannot take inputs of shapes (2), (3): it wants inputs of the same shape",
+            "add: cannot take inputs of shapes (2), (3): it wants inputs of the same shape; give what leads to them the same sizes",
         );
     }
 }

@@ -86,7 +86,7 @@ mod tests {
         check::refuses(
             Average::new(),
             &[[2].into(), [3].into()],
-            "average: cannot take inputs of shapes (2), (3): it wants inputs of the same shape",
+            "average: cannot take inputs of shapes (2), (3): it wants inputs of the same shape; give what leads to them the same sizes",
         );
     }
 }

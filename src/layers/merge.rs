@@ -10,7 +10,8 @@ pub(super) fn common_shape(inputs: &[Shape], class: &str) -> Result<Shape, Strin
             if rest.iter().all(|shape| shape == first) {
                 Ok(first.clone())
             } else {
-                Err("it wants inputs of the same shape".to_string())
+                Err("it wants inputs of the same shape; give what leads to them the same sizes"
+                    .to_string())
             }
         }
         _ => Err(format!("it wants at least two inputs: [a, b].apply({class}::new())")),

@@ -95,7 +95,7 @@ mod tests {
         check::refuses(
             Multiply::new(),
             &[[2].into(), [3].into()],
-            "multiply: cannot take inputs of shapes (2), (3): it wants inputs of the same shape",
+            "multiply: cannot take inputs of shapes (2), (3): it wants inputs of the same shape; give what leads to them the same sizes",
         );
     }
 }

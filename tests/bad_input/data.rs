@@ -72,6 +72,20 @@ fn labels_of_another_shape() {
 }
 
 #[test]
+fn labels_for_a_model_without_flatten() {
+    let image = Input::new([5, 4, 3]);
+    let scores = image.apply(Dense::new(4).activation(Softmax)).unwrap();
+    let mut model =
+        Model::new(&image, &scores).unwrap().compile(SGD::default(), CategoricalCrossentropy, ());
+    refused(
+        model.fit(&Array4::<f32>::zeros((8, 5, 4, 3)), &one_hot(), silent()),
+        Data,
+        "fit: the labels have the shape (8, 4), the loss wants (n, 5, 4, 4); put Flatten or \
+         GlobalAveragePooling2D before the model's last layer",
+    );
+}
+
+#[test]
 fn unequal_lengths() {
     refused(
         sparse_classifier().fit(&inputs(), &Array1::<u8>::zeros(7), silent()),

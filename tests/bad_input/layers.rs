@@ -183,7 +183,7 @@ fn inputs_that_do_not_go_together() {
     let (a, b) = (Input::new([4, 4, 2]), Input::new([4, 5, 2]));
     refused(
         [&a, &b].apply(Add::new()),
-        "add: cannot take inputs of shapes (4, 4, 2), (4, 5, 2): it wants inputs of the same shape",
+        "add: cannot take inputs of shapes (4, 4, 2), (4, 5, 2): it wants inputs of the same shape; give what leads to them the same sizes",
     );
     refused(
         [&a, &b].apply(Concatenate::new()),
