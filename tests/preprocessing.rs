@@ -40,7 +40,9 @@ proptest! {
         let labels = Array1::from(labels);
         let rows = to_categorical(&labels, 7).unwrap();
         prop_assert_eq!(rows.sum_axis(Axis(1)), Array1::<f32>::ones(labels.len()));
-        prop_assert_eq!(argmax(&rows).unwrap(), labels);
+        prop_assert_eq!(&argmax(&rows).unwrap(), &labels);
+        // As predictions come.
+        prop_assert_eq!(argmax(&rows.into_dyn()).unwrap(), labels);
     }
 }
 
@@ -99,6 +101,10 @@ fn labels_out_of_range() {
 fn no_class_is_the_greatest() {
     refused(argmax(&array![[0.1, f32::NAN]]), "argmax: value 1");
     refused(argmax(&Array2::zeros((2, 0))), "argmax: the array of shape [2, 0] is empty");
+    refused(
+        argmax(&array![[[0.5]]]),
+        "argmax: the array has the shape (1, 1, 1); give rows of (n, classes)",
+    );
 }
 
 #[test]

@@ -237,11 +237,11 @@ where
     Ok(rows)
 }
 
-/// The class of each row of `(n, classes)`, one-hot or probabilities: where its greatest value
-/// stands, the first of them if there are several.
+/// The class of each row of `(n, classes)`, one-hot or probabilities as `predict` returns them: where its
+/// greatest value stands, the first of them if there are several.
 ///
 /// # Errors
-/// There is no row or no column, or a value is NaN or infinite.
+/// The array has not two axes, no row or no column, or a value is NaN or infinite.
 ///
 /// ```
 /// use convnet::preprocessing::argmax;
@@ -250,11 +250,16 @@ where
 /// assert_eq!(argmax(&array![[0.1, 0.7, 0.2], [0.4, 0.2, 0.4]])?, array![1, 0]);
 /// # Ok::<(), convnet::Error>(())
 /// ```
-pub fn argmax<S>(rows: &ArrayBase<S, Ix2>) -> Result<Array1<usize>>
+pub fn argmax<S, D>(rows: &ArrayBase<S, D>) -> Result<Array1<usize>>
 where
     S: Data<Elem = f32>,
+    D: Dimension,
 {
     check_values("argmax", rows)?;
+    let dims = Shape::from(rows.shape());
+    let rows = rows.view().into_dimensionality::<Ix2>().map_err(|_| {
+        Error::data(format!("argmax: the array has the shape {dims}; give rows of (n, classes)"))
+    })?;
     Ok(rows
         .outer_iter()
         .map(|row| (1..row.len()).fold(0, |best, i| if row[i] > row[best] { i } else { best }))

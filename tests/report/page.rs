@@ -267,7 +267,7 @@ fn saliency_is_dark_where_a_pixel_does_not_count() {
         };
         [at(0.5 + 1.0 / 16.0), at(1.0 - 1.0 / 16.0)]
     });
-    let (dark, bright) = ([68, 1, 84], [254, 231, 36]);
+    let (dark, bright) = ([68, 1, 84], [254, 232, 37]);
     assert_eq!(pictures, [[bright, dark], [bright, bright]]);
 }
 
