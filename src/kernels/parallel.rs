@@ -21,9 +21,14 @@ pub(crate) struct Nanoseconds(usize);
 const SMALLEST_JOB: Nanoseconds = Nanoseconds(10_000);
 
 impl Nanoseconds {
+    /// So many jobs are worth handing over.
+    pub(crate) fn jobs(self) -> usize {
+        (self.0 / SMALLEST_JOB.0).max(1)
+    }
+
     /// Not enough for two threads.
     pub(crate) fn is_little(self) -> bool {
-        self.0 < 2 * SMALLEST_JOB.0
+        self.jobs() < 2
     }
 }
 

@@ -2,8 +2,8 @@
 
 use rayon::prelude::*;
 
-use super::conv::{FEW, forward as forward_block};
-use super::conv_input::{backward_input as backward_input_block, turn};
+use super::conv::{FEW, forward_rows};
+use super::conv_input::{input_rows, turn};
 use super::{Conv, LANES, Lanes, conv_weights, dense};
 use crate::kernels::buffer::with_scratch;
 use crate::kernels::parallel::{Worth, flops};
@@ -35,11 +35,33 @@ fn lanes(floats: &[f32]) -> &[Lanes] {
 
 /// `x (n/16, h, w, c, 16)`, `w (kh, kw, c, f)`, `bias (f)` or empty, `y (n/16, oh, ow, f, 16)`.
 pub(crate) fn forward(conv: &Conv, x: &[f32], w: &[f32], bias: &[f32], relu: bool, y: &mut [f32]) {
-    let [x_len, _, y_len] = conv.lens();
+    let [x_len, w_len, y_len] = conv.lens();
+    assert_eq!(w.len(), w_len, "{conv:?}");
     let bias = (!bias.is_empty()).then_some(bias);
-    let work = flops(conv.flops(y.len() / y_len));
-    let blocks = y.as_chunks_mut().0.par_chunks_mut(y_len).zip(lanes(x).par_chunks(x_len));
-    blocks.worth(work).for_each(|(y, x)| forward_block(level(), conv, x, w, bias, relu, y));
+    let [rows, _] = conv.window.output;
+    each_piece(conv, y, [rows, y_len], x, x_len, |first, y, x| {
+        forward_rows(level(), conv, x, w, bias, relu, first, y);
+    });
+}
+
+/// Calls `f(first, piece, block)` for all blocks: pieces are `rows` of `to` from `first` on, and the block is
+/// that of `from`. A block is several pieces, so that threads without one help those that have.
+fn each_piece(
+    conv: &Conv,
+    to: &mut [f32],
+    [rows, to_len]: [usize; 2],
+    from: &[f32],
+    from_len: usize,
+    f: impl Fn(usize, &mut [Lanes], &[Lanes]) + Sync,
+) {
+    let (to, from) = (to.as_chunks_mut().0, lanes(from));
+    let [all, block] = [to.len() / to_len, 1].map(|blocks| flops(conv.flops(blocks * LANES)));
+    let some = rows.div_ceil(block.jobs());
+    let blocks = to.par_chunks_exact_mut(to_len).zip(from.par_chunks_exact(from_len));
+    blocks.worth(all).for_each(|(to, from)| {
+        let pieces = to.par_chunks_mut(some * to_len / rows).enumerate();
+        pieces.worth(block).for_each(|(i, piece)| f(i * some, piece, from));
+    });
 }
 
 /// `dy (n/16, oh, ow, f, 16)`, `w (kh, kw, c, f)`, `dx (n/16, h, w, c, 16)`; `dx` is overwritten.
@@ -53,10 +75,12 @@ pub(crate) fn backward_input(conv: &Conv, dy: &[f32], w: &[f32], dx: &mut [f32])
             forward(&conv, dy, turned, &[], false, dx);
         });
     }
-    let [x_len, _, y_len] = conv.lens();
-    let work = flops(conv.flops(dy.len() / y_len));
-    let blocks = dx.as_chunks_mut().0.par_chunks_mut(x_len).zip(lanes(dy).par_chunks(y_len));
-    blocks.worth(work).for_each(|(dx, dy)| backward_input_block(level(), conv, dy, w, dx));
+    let [x_len, w_len, y_len] = conv.lens();
+    assert_eq!(w.len(), w_len, "{conv:?}");
+    let [rows, _] = conv.window.input;
+    each_piece(conv, dx, [rows, x_len], dy, y_len, |first, dx, dy| {
+        input_rows(level(), conv, dy, w, first, dx);
+    });
 }
 
 /// `x (n/16, h, w, c, 16)`, `dy (n/16, oh, ow, f, 16)`, `dw (kh, kw, c, f)`, `dbias (f)` or empty; both are
@@ -99,8 +123,10 @@ pub(crate) fn backward_weights(
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{block, convs, dense};
+    use super::super::testing::{block, convs, dense, each_product};
     use super::*;
+    use crate::kernels::parallel::assert_same_bits;
+    use crate::kernels::window::testing::floats;
     use crate::kernels::window::{Padding, Window};
 
     #[test]
@@ -125,6 +151,48 @@ mod tests {
                 }
                 assert_eq!(gradients(&x, &dy), want, "{blocks} blocks, {conv:?}");
             }
+        }
+    }
+
+    /// Blocks that are worth several jobs, with a last piece that is smaller; two channels and filters are
+    /// worked on several pixels at once.
+    #[test]
+    fn pieces_of_a_block_are_the_naive_convolution() {
+        for (c, f, [h, w]) in [(7, 9, [11, 12]), (2, 2, [41, 40])] {
+            let window = Window::new([h, w], [5, 5], [1; 2], [1; 2], Padding::Same).unwrap();
+            let conv = Conv { window, ..dense(c, f) };
+            assert!((3..h).contains(&flops(conv.flops(LANES)).jobs()));
+            let [x_len, w_len, y_len] = conv.lens();
+            let (x, dy, w) = (block(2 * x_len, 1), block(2 * y_len, 2), floats(w_len, 3));
+            let mut y = vec![[0.0; LANES]; dy.len()];
+            let (mut dx, mut dw, mut db) =
+                (vec![[0.0; LANES]; x.len()], vec![0.0; w_len], vec![0.0; f]);
+            for block in 0..2 {
+                each_product(&conv, |i, j, k| {
+                    let (i, k) = (block * x_len + i, block * y_len + k);
+                    for lane in 0..LANES {
+                        y[k][lane] += x[i][lane] * w[j];
+                        dx[i][lane] += dy[k][lane] * w[j];
+                        dw[j] += x[i][lane] * dy[k][lane];
+                    }
+                });
+            }
+            for (i, dy) in dy.iter().enumerate() {
+                db[i % f] += dy.iter().sum::<f32>();
+            }
+            let want = [y.as_flattened(), dx.as_flattened(), &dw, &db].concat();
+            let (x, dy) = (x.as_flattened(), dy.as_flattened());
+            assert_same_bits(|| {
+                let [mut y, mut dx] = [dy, x].map(|like| vec![f32::NAN; like.len()]);
+                forward(&conv, x, &w, &[], false, &mut y);
+                backward_input(&conv, dy, &w, &mut dx);
+                let mut sums = vec![f32::NAN; scratch_len(&conv, 2 * LANES)];
+                let (mut dw, mut db) = (vec![f32::NAN; w_len], vec![f32::NAN; f]);
+                backward_weights(&conv, x, dy, &mut sums, [&mut dw, &mut db]);
+                let got = [y, dx, dw, db].concat();
+                assert_eq!(got, want, "{c} channels");
+                got
+            });
         }
     }
 }

@@ -10,15 +10,16 @@ use crate::kernels::vector::{Vector, with_vectors};
 pub(super) const FEW: usize = 2;
 
 with_vectors! {
-    /// `y = x * w + bias` for one block, and 0 where that is negative if `relu`.
+    /// `y = x * w + bias` for rows of one block from `first` on, and 0 where that is negative if `relu`.
     ///
-    /// `x (h, w, c, LANES)`, `w (kh, kw, c, f)`, `bias (f)`, `y (oh, ow, f, LANES)`.
-    pub(crate) fn forward(
+    /// `x (h, w, c, LANES)`, `w (kh, kw, c, f)`, `bias (f)`, `y (rows, ow, f, LANES)`.
+    pub(crate) fn forward_rows(
         conv: &Conv,
         x: &[Lanes],
         w: &[f32],
         bias: Option<&[f32]>,
         relu: bool,
+        first: usize,
         y: &mut [Lanes],
     ) = forward_body::<V, P>
 }
@@ -30,14 +31,15 @@ fn forward_body<V: Vector, const P: usize>(
     w: &[f32],
     bias: Option<&[f32]>,
     relu: bool,
+    first: usize,
     y: &mut [Lanes],
 ) {
-    assert_eq!([x.len(), w.len(), y.len()], conv.lens(), "{conv:?}");
-    let task = Task { conv, x, w, bias, relu };
-    let ([oh, ow], f) = (conv.window.output, conv.filters);
+    let ([_, ow], f) = (conv.window.output, conv.filters);
+    let end = first + y.len() / (ow * f);
+    let task = Task { conv, x, w, bias, relu, first };
     if f > FEW {
-        for o in 0..oh * ow {
-            let (patch, y) = (task.patch([o / ow, o % ow]), &mut y[o * f..][..f]);
+        for o in 0..y.len() / f {
+            let (patch, y) = (task.patch([first + o / ow, o % ow]), &mut y[o * f..][..f]);
             for (first, n) in tiles(f, TILE) {
                 sized_tile!(n, tile::<V, P, 1>(&patch, [first, 0, 0], &mut y[first..]));
             }
@@ -47,10 +49,11 @@ fn forward_body<V: Vector, const P: usize>(
     // So few filters do not hide the latency of their sums: several pixels at once. Side by side or
     // one below the other, they have the same taps if their windows do not reach beyond the image.
     let [rows, columns] = [0, 1].map(|axis| conv.window.inside(axis));
+    let rows = rows.start.max(first)..rows.end.min(end);
     let edges = (0..ow).filter(|ox| !columns.contains(ox));
     // Downwards, since the next row's windows have most of their image in L1 then.
     for (ox, count) in tiles(columns.len(), TILE / f) {
-        for oy in 0..oh {
+        for oy in first..end {
             task.pixels::<V, P>([oy, columns.start + ox], [0, 1], count, y);
         }
     }
@@ -58,7 +61,7 @@ fn forward_body<V: Vector, const P: usize>(
         for (oy, count) in tiles(rows.len(), TILE / f) {
             task.pixels::<V, P>([rows.start + oy, ox], [1, 0], count, y);
         }
-        for oy in (0..oh).filter(|oy| !rows.contains(oy)) {
+        for oy in (first..end).filter(|oy| !rows.contains(oy)) {
             task.pixels::<V, P>([oy, ox], [0, 0], 1, y);
         }
     }
@@ -70,6 +73,8 @@ struct Task<'a> {
     w: &'a [f32],
     bias: Option<&'a [f32]>,
     relu: bool,
+    /// The row with which `y` begins.
+    first: usize,
 }
 
 impl<'a> Task<'a> {
@@ -107,7 +112,7 @@ impl<'a> Task<'a> {
         let ([_, width], [_, ow]) = (window.input, window.output);
         let x_step = (down * window.strides[0] * width + right * window.strides[1]) * c;
         let steps = [0, x_step, (down * ow + right) * f];
-        let (patch, y) = (&self.patch(at), &mut y[(at[0] * ow + at[1]) * f..]);
+        let (patch, y) = (&self.patch(at), &mut y[((at[0] - self.first) * ow + at[1]) * f..]);
         match f {
             1 => sized_tile!(count, pixels_tile::<V, P, 1>(patch, steps, y)),
             _ => sized_tile!(count, pixels_tile::<V, P, 2>(patch, steps, y)),
@@ -198,12 +203,23 @@ mod tests {
                 (0..16).for_each(|lane| want[k][lane] += x[i][lane] * w[j]);
             });
             for level in Level::all() {
-                let mut y = vec![[f32::NAN; 16]; y];
-                forward(level, &conv, &x, &w, Some(&bias), false, &mut y);
-                assert_eq!(y, want, "{level:?} {conv:?}");
-                forward(level, &conv, &x, &w, Some(&bias), true, &mut y);
-                let want: Vec<Lanes> = want.iter().map(|lanes| lanes.map(|y| y.max(0.0))).collect();
-                assert_eq!(y, want, "{level:?} {conv:?}, ReLU");
+                let [oh, ow] = conv.window.output;
+                for rows in [1, 2, oh] {
+                    let forward = |relu| {
+                        let mut y = vec![[f32::NAN; 16]; y];
+                        for (i, y) in y.chunks_mut(rows * ow * conv.filters).enumerate() {
+                            forward_rows(level, &conv, &x, &w, Some(&bias), relu, i * rows, y);
+                        }
+                        y
+                    };
+                    assert_eq!(forward(false), want, "{level:?} {conv:?}, {rows}");
+                    let relu = want.iter().map(|lanes| lanes.map(|y| y.max(0.0)));
+                    assert_eq!(
+                        forward(true),
+                        relu.collect::<Vec<_>>(),
+                        "{level:?} {conv:?}, {rows}"
+                    );
+                }
             }
         }
     }
@@ -215,7 +231,7 @@ mod tests {
         for level in Level::all() {
             let [without, with] = [None, Some(&[0.0; 7][..])].map(|bias| {
                 let mut y = [[f32::NAN; 16]; 7];
-                forward(level, &conv, &x, &w, bias, false, &mut y);
+                forward_rows(level, &conv, &x, &w, bias, false, 0, &mut y);
                 y
             });
             assert_eq!(without, with);
@@ -227,7 +243,7 @@ mod tests {
         let conv = dense(1, 7);
         for level in Level::all() {
             let mut y = [[1.0; 16]; 7];
-            forward(level, &conv, &[[f32::NAN; 16]], &[1.0; 7], None, true, &mut y);
+            forward_rows(level, &conv, &[[f32::NAN; 16]], &[1.0; 7], None, true, 0, &mut y);
             assert!(y.as_flattened().iter().all(|y| y.is_nan()));
         }
     }

@@ -5,12 +5,17 @@ use crate::kernels::vector::{Vector, with_vectors};
 use std::ops::Range;
 
 with_vectors! {
-    /// Overwrites `dx` with the gradient of one block: every output that a cell went into, times
-    /// the weight it went with.
+    /// Overwrites `dx`, rows of one block from `first` on, with the gradient: every output that a cell
+    /// went into, times the weight it went with.
     ///
-    /// `dy (oh, ow, f, LANES)`, `w (kh, kw, c, f)`, `dx (h, w, c, LANES)`.
-    pub(crate) fn backward_input(conv: &Conv, dy: &[Lanes], w: &[f32], dx: &mut [Lanes]) =
-        backward_input_body::<V, P>
+    /// `dy (oh, ow, f, LANES)`, `w (kh, kw, c, f)`, `dx (rows, w, c, LANES)`.
+    pub(crate) fn input_rows(
+        conv: &Conv,
+        dy: &[Lanes],
+        w: &[f32],
+        first: usize,
+        dx: &mut [Lanes],
+    ) = backward_input_body::<V, P>
 }
 
 #[inline(always)]
@@ -18,16 +23,15 @@ fn backward_input_body<V: Vector, const P: usize>(
     conv: &Conv,
     dy: &[Lanes],
     w: &[f32],
+    first: usize,
     dx: &mut [Lanes],
 ) {
-    assert_eq!([dx.len(), w.len(), dy.len()], conv.lens(), "{conv:?}");
     let c = conv.channels;
-    let [h, width] = conv.window.input;
-    for iy in 0..h {
-        for ix in 0..width {
+    let [_, width] = conv.window.input;
+    for (iy, dx) in (first..).zip(dx.chunks_exact_mut(width * c)) {
+        for (ix, dx) in dx.chunks_exact_mut(c).enumerate() {
             let cell =
                 Cell { at: [iy, ix], seen_from: [seen_from(conv, 0, iy), seen_from(conv, 1, ix)] };
-            let dx = &mut dx[(iy * width + ix) * c..][..c];
             for (first, n) in tiles(c, TILE) {
                 sized_tile!(n, tile::<V, P>(conv, &cell, first, dy, w, &mut dx[first..]));
             }
@@ -134,9 +138,14 @@ mod tests {
                 (0..16).for_each(|lane| want[i][lane] += dy[k][lane] * w[j]);
             });
             for level in Level::all() {
-                let mut dx = vec![[f32::NAN; 16]; x];
-                backward_input(level, &conv, &dy, &w, &mut dx);
-                assert_eq!(dx, want, "{level:?} {conv:?}");
+                let [height, width] = conv.window.input;
+                for rows in [1, 2, height] {
+                    let mut dx = vec![[f32::NAN; 16]; x];
+                    for (i, dx) in dx.chunks_mut(rows * width * conv.channels).enumerate() {
+                        input_rows(level, &conv, &dy, &w, i * rows, dx);
+                    }
+                    assert_eq!(dx, want, "{level:?} {conv:?}, {rows}");
+                }
             }
         }
     }

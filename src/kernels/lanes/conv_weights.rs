@@ -1,15 +1,18 @@
 //! The gradients of a convolution's weights and bias, with images in lanes.
 
-use super::{Conv, LANES, Lanes, TILE, sized_tile, tiles};
+use rayon::prelude::*;
+
+use super::{Conv, LANES, Lanes, sized_tile, tiles};
 use crate::kernels::buffer::with_scratch;
+use crate::kernels::parallel::{Worth, flops};
 use crate::kernels::simd::Level;
 use crate::kernels::vector::{Vector, with_vectors};
 
 /// Weights along a row of the kernel, by filters, in one tile. 18 sums leave room in the 32 registers
 /// of AVX-512 for what they are made of; 4 by 6 spilled. In 16 registers go 12 sums, which hide the
 /// latency of two FMA units; 3 by 3 do not.
-const fn tile_size<V: Vector>() -> [usize; 2] {
-    if V::LANES == LANES { [3, 6] } else { [6, 2] }
+const fn tile_size(level: Level) -> [usize; 2] {
+    if matches!(level, Level::Avx512) { [3, 6] } else { [6, 2] }
 }
 
 /// Floats of `x` and `dy` in a band, whole rows of the output that a tile adds up before it stores its
@@ -17,10 +20,11 @@ const fn tile_size<V: Vector>() -> [usize; 2] {
 /// row of the kernel sees the same `dy`, and the same rows of `x` but one.
 const BAND: usize = 6 * 1024;
 
-/// Overwrites `dw` and, unless it is empty, `db` with the gradients of a few blocks together.
+/// Overwrites `dw` and, unless it is empty, `db` with the gradients of a few blocks together, tiles of
+/// filters in parallel.
 ///
 /// `x (blocks, h, w, c, LANES)`, `dy (blocks, oh, ow, f, LANES)`, `dw (kh, kw, c, f)`, `db (f)`.
-pub(crate) fn backward_weights(
+pub(super) fn backward_weights(
     level: Level,
     conv: &Conv,
     x: &[Lanes],
@@ -32,101 +36,114 @@ pub(crate) fn backward_weights(
     let blocks = x.len() / x_len;
     assert_eq!([x.len(), dw.len(), dy.len()], [blocks * x_len, w_len, blocks * y_len], "{conv:?}");
     assert!(db.is_empty() || db.len() == conv.filters);
-    let Conv { window, channels: c, .. } = *conv;
-    let ([h, w], [kh, kw], [oh, ow]) = (window.input, window.kernel, window.output);
+    let Conv { window, channels: c, filters: f, .. } = *conv;
+    let ([h, w], [_, kw], [oh, ow]) = (window.input, window.kernel, window.output);
     let before = window.before[1];
     let width = (ow - 1) * window.strides[1] + kw;
     let fits = width <= w;
-    let sums = kh * kw * c * TILE;
-    let tile = oh * ow * TILE;
     // A tile has several taps, which would leave the image at different pixels. So rows are padded;
     // above and below the image, whole kernel rows are left out.
-    let padded = if fits { 0 } else { blocks * h * width * c };
-    with_scratch((sums + tile + padded) * LANES, |scratch| {
-        let (sums, scratch) = scratch.as_chunks_mut().0.split_at_mut(sums);
-        let (tile, padded) = scratch.split_at_mut(tile);
-        if fits {
-            return padded_weights(level, conv, w, x, dy, sums, tile, dw, db);
-        }
+    let padded = if fits { 0 } else { blocks * h * width * c * LANES };
+    let depth = conv.depth();
+    with_scratch(padded + (depth + 1) * f, |scratch| {
+        let (padded, tiles) = scratch.split_at_mut(padded);
+        let padded = padded.as_chunks_mut().0;
         for (to, from) in padded.chunks_exact_mut(width * c).zip(x.chunks_exact(w * c)) {
             to[..before * c].fill([0.0; LANES]);
             to[before * c..][..w * c].copy_from_slice(from);
             to[(before + w) * c..].fill([0.0; LANES]);
         }
-        padded_weights(level, conv, width, padded, dy, sums, tile, dw, db);
-    })
+        let (width, x) = if fits { (w, x) } else { (width, &*padded) };
+        let [most_taps, most_filters] = tile_size(level);
+        let most = f.div_ceil(f.div_ceil(most_filters));
+        let pieces = tiles.par_chunks_mut((depth + 1) * most).enumerate();
+        pieces.worth(flops(conv.flops(blocks * LANES))).for_each(|(i, sums)| {
+            let n = sums.len() / (depth + 1);
+            let (dw, db) = sums.split_at_mut(depth * n);
+            with_scratch((depth + oh * ow) * n * LANES, |scratch| {
+                let (sums, dy_tile) = scratch.as_chunks_mut().0.split_at_mut(depth * n);
+                let at = [i * most, most_taps];
+                filters(level, conv, width, at, x, dy, sums, dy_tile, dw, db);
+            });
+        });
+        for (i, sums) in tiles.chunks((depth + 1) * most).enumerate() {
+            let n = sums.len() / (depth + 1);
+            let (sums, db_sums) = sums.split_at(depth * n);
+            for (dw, sums) in dw.chunks_exact_mut(f).zip(sums.chunks_exact(n)) {
+                dw[i * most..][..n].copy_from_slice(sums);
+            }
+            db.iter_mut().skip(i * most).zip(db_sums).for_each(|(db, sum)| *db = *sum);
+        }
+    });
 }
 
 with_vectors! {
-    /// `backward_weights` for `x` with rows of `width` cells, which windows do not reach beyond.
-    fn padded_weights(
+    /// `backward_weights` of the filters from the first on for which there is room in `dw` and `db`, so many
+    /// taps at a time, for `x` with rows of `width` cells, which windows do not reach beyond.
+    fn filters(
         conv: &Conv,
         width: usize,
+        at: [usize; 2],
         x: &[Lanes],
         dy: &[Lanes],
         sums: &mut [Lanes],
         dy_tile: &mut [Lanes],
         dw: &mut [f32],
         db: &mut [f32],
-    ) = padded_weights_body::<V, P>
+    ) = filters_body::<V, P>
 }
 
 #[inline(always)]
 #[allow(clippy::too_many_arguments)]
-fn padded_weights_body<V: Vector, const P: usize>(
+fn filters_body<V: Vector, const P: usize>(
     conv: &Conv,
     width: usize,
+    [filter, most_taps]: [usize; 2],
     x: &[Lanes],
     all_dy: &[Lanes],
-    sums: &mut [Lanes],
+    sums: &mut [Lanes], // (kh, kw·c, n, LANES)
     dy_tile: &mut [Lanes],
     dw: &mut [f32],
     db: &mut [f32],
 ) {
     let Conv { window, channels: c, filters: f, .. } = *conv;
-    let ([h, _], [kh, kw], [oh, ow]) = (window.input, window.kernel, window.output);
+    let ([h, _], [_, kw], [oh, ow]) = (window.input, window.kernel, window.output);
     let (before, [down, right]) = (window.before[0], window.strides);
-    let [most_taps, most_filters] = tile_size::<V>();
+    let n = db.len();
+    let rows = (BAND / ((down * width * c + ow * n) * LANES)).max(1);
     db.fill(0.0);
-    for (filter, n) in tiles(f, most_filters) {
-        let rows = (BAND / ((down * width * c + ow * n) * LANES)).max(1);
-        let sums = &mut sums[..kh * kw * c * n]; // (kh, kw·c, n, LANES)
-        sums.fill([0.0; LANES]);
-        for (x, all_dy) in x.chunks_exact(h * width * c).zip(all_dy.chunks_exact(oh * ow * f)) {
-            for (first, count) in tiles(oh, rows) {
-                // Side by side: what lies `f` vectors apart crowds into a few sets of the L1 cache.
-                let dy = &mut dy_tile[..count * ow * n];
-                let from = &all_dy[first * ow * f..][..count * ow * f];
-                sized_tile!(n, gather::<V, P>(from, f, filter, dy, db));
-                for (ky, sums) in sums.chunks_exact_mut(kw * c * n).enumerate() {
-                    // Rows of the output that see a row of the image through this row of the kernel.
-                    let start = before.saturating_sub(ky).div_ceil(down).max(first);
-                    let end = (h + before).saturating_sub(ky).div_ceil(down).min(first + count);
-                    if start >= end {
-                        continue;
-                    }
-                    let x = &x[(start * down + ky - before) * width * c..];
-                    let dy = &dy[(start - first) * ow * n..(end - first) * ow * n];
-                    let band = Band { x, x_steps: [down * width * c, right * c], dy, width: ow };
-                    for (tap, m) in tiles(kw * c, most_taps) {
-                        let sums = &mut sums[tap * n..][..m * n];
-                        match (V::LANES == LANES, m, n) {
-                            (true, 1, n) => sized_tile!(n, tile::<V, P, 1>(&band, tap, sums)),
-                            (true, 2, n) => sized_tile!(n, tile::<V, P, 2>(&band, tap, sums)),
-                            (true, _, n) => sized_tile!(n, tile::<V, P, 3>(&band, tap, sums)),
-                            (false, m, 1) => sized_tile!(m, narrow::<V, P, 1>(&band, tap, sums)),
-                            (false, m, _) => sized_tile!(m, narrow::<V, P, 2>(&band, tap, sums)),
-                        }
+    sums.fill([0.0; LANES]);
+    for (x, all_dy) in x.chunks_exact(h * width * c).zip(all_dy.chunks_exact(oh * ow * f)) {
+        for (first, count) in tiles(oh, rows) {
+            // Side by side: what lies `f` vectors apart crowds into a few sets of the L1 cache.
+            let dy = &mut dy_tile[..count * ow * n];
+            let from = &all_dy[first * ow * f..][..count * ow * f];
+            sized_tile!(n, gather::<V, P>(from, f, filter, dy, db));
+            for (ky, sums) in sums.chunks_exact_mut(kw * c * n).enumerate() {
+                // Rows of the output that see a row of the image through this row of the kernel.
+                let start = before.saturating_sub(ky).div_ceil(down).max(first);
+                let end = (h + before).saturating_sub(ky).div_ceil(down).min(first + count);
+                if start >= end {
+                    continue;
+                }
+                let x = &x[(start * down + ky - before) * width * c..];
+                let dy = &dy[(start - first) * ow * n..(end - first) * ow * n];
+                let band = Band { x, x_steps: [down * width * c, right * c], dy, width: ow };
+                for (tap, m) in tiles(kw * c, most_taps) {
+                    let sums = &mut sums[tap * n..][..m * n];
+                    match (V::LANES == LANES, m, n) {
+                        (true, 1, n) => sized_tile!(n, tile::<V, P, 1>(&band, tap, sums)),
+                        (true, 2, n) => sized_tile!(n, tile::<V, P, 2>(&band, tap, sums)),
+                        (true, _, n) => sized_tile!(n, tile::<V, P, 3>(&band, tap, sums)),
+                        (false, m, 1) => sized_tile!(m, narrow::<V, P, 1>(&band, tap, sums)),
+                        (false, m, _) => sized_tile!(m, narrow::<V, P, 2>(&band, tap, sums)),
                     }
                 }
             }
         }
-        for (tap, sums) in sums.chunks_exact(n).enumerate() {
-            let dw = &mut dw[tap * f + filter..];
-            for (dw, sum) in dw.iter_mut().zip(sums) {
-                *dw = V::load(sum).sum();
-            }
-        }
+    }
+    for (dw, sum) in dw.iter_mut().zip(&*sums) {
+        *dw = V::load(sum).sum();
     }
 }
 
@@ -148,7 +165,7 @@ fn gather<V: Vector, const P: usize, const N: usize>(
             sums[j] = sums[j].plus(dy);
         }
     }
-    for (db, sum) in db.iter_mut().skip(filter).zip(sums) {
+    for (db, sum) in db.iter_mut().zip(sums) {
         *db += sum.sum();
     }
 }

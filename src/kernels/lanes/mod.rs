@@ -7,7 +7,7 @@
 //! in the network's input and in the gradients of its output; then they add nothing to the gradients
 //! of the weights.
 //!
-//! The kernels are serial; [`batch`] works on several blocks at once. A dense layer is a convolution over
+//! [`batch`] works on several blocks at once, and on several rows or filters of a block. A dense layer is a convolution over
 //! a single pixel, but for the gradient of its weights ([`dense`]). There are no pools here: a block is
 //! an image of `(h, w, c·LANES)`, and [`max_pool`](super::max_pool) takes it as such. Convolution, ReLU
 //! and max-pool in one pass took as long as one after the other (LeNet-5, 16 images: 39.9 and 68.3 µs
