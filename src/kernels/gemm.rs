@@ -83,8 +83,10 @@ pub(crate) fn par_gemm(level: Level, c: &mut [f32], a: Matrix<'_>, b: Matrix<'_>
     let [m, k, n] = check(c, a, b);
     let is_little = flops(2 * m * k * n).is_little();
     let few = match [a.col_stride, b.col_stride] {
-        // For more rows packing `B` pays.
-        [1, 1] => 32,
+        // Else packing `B` pays: for more rows, for such as do not fill registers, and for a wide `B`, of
+        // which each row has pages of its own.
+        [1, 1] if m.is_multiple_of(8) && n < 2048 => 32,
+        [1, 1] => 1,
         [_, 1] => FEW,
         // `B` would have to be transposed to be packed.
         _ => SOME,
