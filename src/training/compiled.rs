@@ -397,7 +397,8 @@ impl CompiledModel {
         self.state_before.copy_from_slice(state);
         let mut state = Undo { state, before: &self.state_before, done: false };
         let objective = &self.objective;
-        let batch = Batch { chunk, weighting, weights, objective, seed };
+        let network = &self.network;
+        let batch = Batch { network, chunk, weighting, weights, objective, seed };
         shards.run(&batch, state.state);
         let mut total = 0.0;
         shards.each_output(n, |i, loss, outputs, targets| {

@@ -1,6 +1,7 @@
 //! A training step up to the gradients, on parts of the batch at once.
 
 use std::ops::Range;
+use std::sync::{Mutex, PoisonError};
 
 use rayon::prelude::*;
 
@@ -29,14 +30,17 @@ pub(super) struct Shards {
     /// Samples of a part.
     size: usize,
     shards: Vec<Shard>,
+    /// Those that no part is using: as many as parts have run at the same time. A thread's next part finds
+    /// them in its cache.
+    workspaces: Mutex<Vec<TrainingWorkspace>>,
 }
 
-/// What one part needs.
+/// What is left of one part.
 #[derive(Debug)]
 struct Shard {
-    workspace: TrainingWorkspace,
     gradients: Buffer,
-    /// For each output of the model, the targets, and the sum of the losses.
+    /// For each output of the model, what came out, the targets, and the sum of the losses.
+    outputs: Vec<Vec<f32>>,
     targets: Vec<Vec<f32>>,
     losses: Vec<f64>,
     /// The weights of its samples, if they are not all 1; kept for its capacity.
@@ -45,6 +49,7 @@ struct Shard {
 
 /// The samples of a step, and what is done with them.
 pub(super) struct Batch<'b> {
+    pub(super) network: &'b Network,
     pub(super) chunk: &'b Chunk<'b>,
     pub(super) weighting: Weighting<'b>,
     pub(super) weights: &'b [f32],
@@ -71,13 +76,14 @@ impl Shards {
     pub(super) fn new(network: &Network, batch_size: usize) -> Self {
         let size = shard_size(network, batch_size);
         let shard = |_| Shard {
-            workspace: TrainingWorkspace::new(network, size),
             gradients: Buffer::zeros(network.trainable_len),
+            outputs: vec![Vec::new(); network.outputs.len()],
             targets: vec![Vec::new(); network.outputs.len()],
             losses: vec![0.0; network.outputs.len()],
             sample_weight: Vec::with_capacity(size),
         };
-        Self { batch_size, size, shards: (0..batch_size.div_ceil(size)).map(shard).collect() }
+        let shards = (0..batch_size.div_ceil(size)).map(shard).collect();
+        Self { batch_size, size, shards, workspaces: Mutex::default() }
     }
 
     /// Whether these are the parts for batches of up to so many samples. Results must not depend on
@@ -90,14 +96,22 @@ impl Shards {
     pub(super) fn run(&mut self, batch: &Batch<'_>, state: &mut [f32]) {
         let n = batch.chunk.places.len();
         let parts = n.div_ceil(self.size);
+        let (size, workspaces) = (self.size, &self.workspaces);
+        let free = || workspaces.lock().unwrap_or_else(PoisonError::into_inner);
+        let run = |shard: &mut Shard, own, state: &mut [f32], seed| {
+            let workspace = free().pop();
+            let mut workspace =
+                workspace.unwrap_or_else(|| TrainingWorkspace::new(batch.network, size));
+            shard.run(batch, &mut workspace, own, state, seed);
+            free().push(workspace);
+        };
         if parts == 1 {
-            return self.shards[0].run(batch, 0..n, state, batch.seed);
+            return run(&mut self.shards[0], 0..n, state, batch.seed);
         }
-        let size = self.size;
         self.shards[..parts].par_iter_mut().enumerate().for_each(|(part, shard)| {
             let own = part * size..n.min((part + 1) * size);
             // Networks with a state are not cut into parts.
-            shard.run(batch, own, &mut [], derive(batch.seed, part as u64));
+            run(shard, own, &mut [], derive(batch.seed, part as u64));
         });
         let Some((first, others)) = self.shards[..parts].split_first_mut() else { return };
         let sums = first.gradients.par_chunks_mut(CHUNK).enumerate();
@@ -116,11 +130,10 @@ impl Shards {
 
     /// Calls `f` with what came out of a run over `n` samples, part after part: the output's number,
     /// the sum of the losses, the output and its targets.
-    pub(super) fn each_output(&mut self, n: usize, mut f: impl FnMut(usize, f64, &[f32], &[f32])) {
-        for (shard, start) in self.shards.iter_mut().zip((0..n).step_by(self.size)) {
-            let n = self.size.min(n - start);
-            for (i, (targets, &loss)) in shard.targets.iter().zip(&shard.losses).enumerate() {
-                f(i, loss, shard.workspace.output_and_gradient(i, n).0, targets);
+    pub(super) fn each_output(&self, n: usize, mut f: impl FnMut(usize, f64, &[f32], &[f32])) {
+        for shard in &self.shards[..n.div_ceil(self.size)] {
+            for (i, &loss) in shard.losses.iter().enumerate() {
+                f(i, loss, &shard.outputs[i], &shard.targets[i]);
             }
         }
     }
@@ -128,21 +141,29 @@ impl Shards {
 
 impl Shard {
     /// These of the batch's samples.
-    fn run(&mut self, batch: &Batch<'_>, own: Range<usize>, state: &mut [f32], seed: u64) {
+    fn run(
+        &mut self,
+        batch: &Batch<'_>,
+        workspace: &mut TrainingWorkspace,
+        own: Range<usize>,
+        state: &mut [f32],
+        seed: u64,
+    ) {
         let n = own.len();
         let Batch { chunk, weights, objective, .. } = *batch;
         let &Chunk { x, y, places, indices, .. } = chunk;
         let share = n as f32 / places.len() as f32;
         let (places, indices) = (&places[own.clone()], &indices[own]);
         for i in 0..x.arrays() {
-            x.gather(i, places, self.workspace.input(i, n));
+            x.gather(i, places, workspace.input(i, n));
         }
-        self.workspace.forward(n, weights, state, seed);
-        for (i, (targets, loss)) in self.targets.iter_mut().zip(&mut self.losses).enumerate() {
+        workspace.forward(n, weights, state, seed);
+        for i in 0..y.arrays() {
+            let targets = &mut self.targets[i];
             targets.resize(n * y.size(i), 0.0);
             y.gather(i, places, targets);
-            let (output, gradient) = self.workspace.output_and_gradient(i, n);
-            *loss = objective.run(OutputPass {
+            let (output, gradient) = workspace.output_and_gradient(i, n);
+            self.losses[i] = objective.run(OutputPass {
                 output: i,
                 n,
                 y: output,
@@ -150,7 +171,9 @@ impl Shard {
                 sample_weight: batch.weighting.of(indices, targets, &mut self.sample_weight),
                 gradient: Some((gradient, share)),
             });
+            self.outputs[i].clear();
+            self.outputs[i].extend_from_slice(output);
         }
-        self.workspace.backward(n, weights, &mut self.gradients);
+        workspace.backward(n, weights, &mut self.gradients);
     }
 }
