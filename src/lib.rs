@@ -26,6 +26,7 @@ pub mod report;
 mod samples;
 mod shape;
 pub mod training;
+mod words;
 
 pub use arrays::Element;
 pub use error::{Error, ErrorKind, Result};

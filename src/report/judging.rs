@@ -8,11 +8,12 @@ use super::palette::INK;
 use super::pixels::Picture;
 use super::scores::{confusion, confusion_pixels, dots, is_drawn, most_confused, worst};
 use super::svg::{Anchor, Svg};
-use super::text::{counted, escape, fit};
+use super::text::{escape, fit};
 use super::{Report, Stage};
 use crate::error::Result;
 use crate::metrics::{ClassificationReport, arg_max, classification_report, confusion_matrix};
 use crate::model::Model;
+use crate::words::counted;
 use ndarray::{Array1, Array2};
 
 /// The most rows of the table of classes, and the most mistakes that are shown.

@@ -78,12 +78,6 @@ pub(super) fn slug(name: &str) -> String {
     name.chars().take(40).map(plain).collect()
 }
 
-/// `2,000 samples`, `1 sample`.
-pub(super) fn counted(count: usize, what: &str) -> String {
-    let s = if count == 1 { "" } else { "s" };
-    format!("{} {what}{s}", crate::model::thousands(count))
-}
-
 /// `28 × 28 × 6`.
 pub(super) fn dims(shape: &[usize]) -> String {
     let dims: Vec<String> = shape.iter().map(usize::to_string).collect();
