@@ -4,10 +4,9 @@ use std::fmt::Write;
 
 use super::Report;
 use super::held_out::{self, floats, lend, rows};
-use super::judging::sure;
 use super::page::Page;
 use super::pixels::{Picture, Scale, range};
-use super::text::{dims, escape, slug};
+use super::text::{dims, escape, slug, sure};
 use crate::error::Result;
 use crate::metrics::arg_max;
 use crate::model::Model;
