@@ -1,4 +1,4 @@
-//! The article's own network on Fashion-MNIST: `cargo run --release --example fashion_cnn`.
+//! The README's network on Fashion-MNIST: `cargo run --release --example fashion_cnn`.
 
 mod common;
 
@@ -11,7 +11,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let image = Input::new([28, 28, 1]);
     let class = models::fashion_cnn(&image, 10)?;
     options.run(
-        "The article's network on Fashion-MNIST",
+        "fashion_cnn on Fashion-MNIST",
         (&image, &class),
         parts.each_ref().map(|part| &part.images),
         &parts,

@@ -15,7 +15,7 @@ use ndarray::Array1;
 
 /// Trains on a folder of colour photographs, PNG or JPEG, with one sub-folder for each class.
 #[derive(Debug, Parser)]
-struct Options {
+pub(crate) struct Options {
     /// The folder to train on
     #[arg(value_name = "DIR")]
     folder: PathBuf,
@@ -51,14 +51,18 @@ enum Network {
 }
 
 impl Options {
-    fn open(&self, folder: &Path) -> convnet::Result<Photos> {
+    pub(crate) fn open(&self, folder: &Path) -> convnet::Result<Photos> {
         let photos = ImageFolder::new(folder)
             .image_size(self.size)
             .crop_to_aspect_ratio(self.crop)
             .antialias(true)
             .skip_bad(self.skip_bad)
             .seed(self.training.seed)
-            .open()?;
+            .open()
+            .map_err(|error| {
+                let sentence = error.to_string().replace("skip_bad(true)", "--skip-bad");
+                convnet::Error::new(error.kind(), sentence)
+            })?;
         println!(
             "{}: {} images of {} classes",
             folder.display(),

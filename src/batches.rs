@@ -10,6 +10,7 @@ use crate::error::{Error, Result};
 use crate::random::derive;
 use crate::samples::Column;
 use crate::shape::Shape;
+use crate::words::counted;
 
 /// Inputs and labels that have been checked; predictions have no labels.
 #[derive(Debug)]
@@ -57,8 +58,9 @@ impl<'a> Data<'a> {
         let y = Columns::new(y, shapes, who, "the labels", "the loss", advice_on_labels)?;
         if self.x.n != y.n {
             return Err(Error::data(format!(
-                "{who}: got {} inputs but {} labels; every sample needs one of each",
-                self.x.n, y.n
+                "{who}: got {} but {}; every sample needs one of each",
+                counted(self.x.n, "input"),
+                counted(y.n, "label")
             )));
         }
         Ok(Self { y, ..self })

@@ -128,8 +128,8 @@ impl Drop for NodeInner {
     }
 }
 
-/// One or several nodes, which a layer can be applied to: an [`Input`], a [`Node`], or an array,
-/// slice or `Vec` of them.
+/// One or several nodes, which a layer can be applied to: an [`Input`], a [`Node`], an array, slice
+/// or `Vec` of one of these, or a tuple that mixes them.
 ///
 /// A layer is moved into the node it makes, so it cannot be applied twice: layers are not shared.
 ///
@@ -140,7 +140,8 @@ impl Drop for NodeInner {
 /// let left = image.apply(Conv2D::new(4, 3).padding(Same))?;
 /// let right = image.apply(Conv2D::new(4, 1))?;
 /// let sum = [left, right].apply(Add::new())?;
-/// assert_eq!(sum.shape().to_string(), "(8, 8, 4)");
+/// let all = (&image, &sum).apply(Concatenate::new())?;
+/// assert_eq!(all.shape().to_string(), "(8, 8, 7)");
 /// # Ok::<(), convnet::Error>(())
 /// ```
 pub trait Nodes {
@@ -251,3 +252,18 @@ impl<T: Nodes> Nodes for Vec<T> {
         self.as_slice().nodes()
     }
 }
+
+macro_rules! tuples {
+    ($($nodes:ident)*) => {
+        impl<$($nodes: Nodes),*> Nodes for ($($nodes,)*) {
+            fn nodes(&self) -> Vec<Node> {
+                #[allow(non_snake_case)]
+                let ($($nodes,)*) = self;
+                [$($nodes.nodes()),*].concat()
+            }
+        }
+    };
+}
+tuples!(A B);
+tuples!(A B C);
+tuples!(A B C D);

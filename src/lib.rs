@@ -1,4 +1,34 @@
 //! Train convolutional networks on a CPU: Keras' functional API in pure Rust.
+//!
+//! ```
+//! use convnet::prelude::*;
+//!
+//! # let images = ndarray::Array4::<f32>::zeros((10, 12, 12, 1));
+//! # let labels = ndarray::Array1::<u8>::zeros(10);
+//! let image = Input::new([12, 12, 1]);
+//! let class = image
+//!     .apply(Conv2D::new(8, 3).padding(Same).activation(Relu))?
+//!     .apply(MaxPool2D::new(2))?
+//!     .apply(Flatten::new())?
+//!     .apply(Dense::new(10).activation(Softmax))?;
+//! let model = Model::new(&image, &class)?;
+//! let mut model = model.compile(Adam::default(), SparseCategoricalCrossentropy, [Accuracy]);
+//!
+//! // Arrays of `ndarray`: images (n, 12, 12, 1) and labels from 0 to 9.
+//! let history = model.fit(&images, &labels, Fit::new().epochs(3).validation_split(0.2))?;
+//! let probabilities = model.predict(&images)?; // (n, 10)
+//! # Ok::<(), convnet::Error>(())
+//! ```
+//!
+//! [`prelude`] has what most programs need, and [`Model`], [`layers`] and [`training`] are where to read on;
+//! [`keras`] is a table of Keras' names. Each of these features adds something, none is on by itself:
+//!
+//! - `progress`: a live bar while a model trains on a terminal.
+//! - `download`: [`datasets`] that are not on the machine are fetched.
+//! - `images`: PNG and JPEG, and folders of them.
+//! - `report`: a page of pictures of what a network learns.
+//! - `tensorboard`: a callback that writes what TensorBoard reads.
+//! - `onnx`, `keras`: models for ONNX Runtime, models and weights of Keras.
 
 mod arrays;
 mod batches;
@@ -26,6 +56,7 @@ pub mod report;
 mod samples;
 mod shape;
 pub mod training;
+mod words;
 
 pub use arrays::Element;
 pub use error::{Error, ErrorKind, Result};

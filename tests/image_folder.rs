@@ -4,6 +4,7 @@
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
+use clap::Parser;
 use convnet::datasets::{ImageFolder, Photos};
 use convnet::prelude::*;
 use convnet::preprocessing::{Augmented, Resized};
@@ -11,6 +12,10 @@ use convnet::{ErrorKind, Result};
 use jpeg_encoder::{ColorType as JpegColor, Encoder};
 use ndarray::Array4;
 use tempfile::{TempDir, tempdir};
+
+#[path = "../examples/image_folder.rs"]
+#[allow(dead_code)]
+mod example;
 
 /// A picture `(height, width, 3)`.
 struct Drawing {
@@ -277,6 +282,14 @@ fn unreadable_files_are_listed_by_name() {
         write(&folder, &format!("red/more{i:02}.png"), b"");
     }
     refused(options(&folder).open(), &["39 of 59 images", "more11.png is empty, and 19 more; "]);
+}
+
+#[test]
+fn the_example_names_its_own_flag() {
+    let folder = with_bad();
+    let options = example::Options::parse_from([Path::new("image_folder"), folder.path()]);
+    let sentence = options.open(folder.path()).unwrap_err().to_string();
+    assert!(sentence.ends_with("or go on without them with --skip-bad"), "{sentence}");
 }
 
 #[test]

@@ -4,8 +4,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The modules from top to bottom: each uses those before it and none behind it.
-const ORDER: [&str; 25] = [
+const ORDER: [&str; 26] = [
     "error",
+    "words",
     "files",
     "shape",
     "random",

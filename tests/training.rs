@@ -427,7 +427,7 @@ fn a_branching_model_with_two_inputs_and_two_outputs_trains() {
     let sum = [&left, &right].apply(Add::new()).unwrap();
     let both = [&sum, &left].apply(Concatenate::new()).unwrap();
     let flat = both.apply(Flatten::new()).unwrap();
-    let all = [&flat, &Node::from(&hint)].apply(Concatenate::new()).unwrap();
+    let all = (&flat, &hint).apply(Concatenate::new()).unwrap();
     let class = all.apply(Dense::new(4).activation(Softmax).name("class")).unwrap();
     let even = all.apply(Dense::new(2).activation(Softmax).name("even")).unwrap();
     let model = Model::new([&image, &hint], [&class, &even]).unwrap();

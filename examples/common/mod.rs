@@ -1,4 +1,4 @@
-//! What the Fashion-MNIST examples share: options, data, the article's recipe and the report.
+//! What the Fashion-MNIST examples share: options, data, the recipe and the report.
 
 use std::error::Error;
 use std::path::PathBuf;
@@ -11,7 +11,7 @@ use convnet::prelude::*;
 
 mod training;
 
-/// Trains on Fashion-MNIST by the article's recipe.
+/// Trains on Fashion-MNIST.
 #[derive(Debug, Parser)]
 pub(crate) struct Options {
     /// Where the four IDX files are; without it they are looked for, then downloaded

@@ -13,7 +13,7 @@ use convnet::report::Report;
 use convnet::{ErrorKind, IntoSamples};
 use serde_json::{Value, json};
 
-/// The options of a training by the article's recipe.
+/// The options of a training: Adam, and a stop once the validation loss gets no better.
 #[derive(Debug, Args)]
 pub(crate) struct Training {
     /// Train for at most this many epochs

@@ -171,6 +171,16 @@ mod tests {
     use super::*;
 
     #[test]
+    fn names_with_separators_quotes_and_lines_stay_one_column() {
+        let logger = CSVLogger::new("log.csv");
+        let names = ["a,b", "c;d", "\"e\"", "f\ng", "h\r", "i j", ""];
+        let line = logger.line(names.into_iter());
+        assert_eq!(line, "\"a,b\",c;d,\"\"\"e\"\"\",\"f\ng\",\"h\r\",i j,\n");
+        let line = logger.separator(';').line(["a,b", "c;d"].into_iter());
+        assert_eq!(line, "a,b;\"c;d\"\n");
+    }
+
+    #[test]
     fn a_lent_one_leaves_no_file_open_after_training() {
         let folder = tempfile::tempdir().unwrap();
         let mut logger = CSVLogger::new(folder.path().join("log.csv"));

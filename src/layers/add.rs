@@ -14,7 +14,7 @@ use crate::shape::Shape;
 ///
 /// let image = Input::new([8, 8, 4]);
 /// let branch = image.apply(Conv2D::new(4, 3).padding(Same))?;
-/// let sum = [Node::from(&image), branch].apply(Add::new())?;
+/// let sum = (&image, &branch).apply(Add::new())?;
 /// assert_eq!(sum.shape().to_string(), "(8, 8, 4)");
 /// # Ok::<(), convnet::Error>(())
 /// ```

@@ -1,6 +1,8 @@
 use serde::{Deserialize, Serialize};
 
-use super::{Backward, Config, Forward, Infer, Layer, Layout, WeightSpec, config_of, last, single};
+use super::{
+    Backward, Config, Details, Forward, Infer, Layer, Layout, WeightSpec, config_of, last, single,
+};
 use crate::initializers::Initializer;
 use crate::kernels::buffer::with_scratch;
 use crate::kernels::normalise::{normalise, normalise_backward};
@@ -173,6 +175,11 @@ impl Layer for BatchNormalization {
         gradient_sums(level(), [pass.dy, x], [mean, inv_std], [dbeta, dgamma]);
         let Some(dx) = pass.dx.get(0) else { return };
         normalise_backward(level(), dx, [pass.dy, x], [mean, inv_std, gamma], [dbeta, dgamma]);
+    }
+
+    fn details(&self, _inputs: &[Shape]) -> Details {
+        let Self { momentum, epsilon } = self;
+        Details::default().setting(format!("momentum {momentum}, epsilon {epsilon}"))
     }
 }
 

@@ -12,6 +12,7 @@ use crate::kernels::grouped::Grouped;
 use crate::kernels::window::Padding;
 use crate::regularizers::Regularizer;
 use crate::shape::Shape;
+use crate::words::counted;
 
 /// Slides filters over images: `y = activation(x ∗ kernel + bias)`. Keras: `Conv2D`.
 ///
@@ -253,11 +254,11 @@ impl Layer for Conv2D {
 
     fn details(&self, inputs: &[Shape]) -> Details {
         let window = self.accepted(inputs).conv.window;
-        let filters = self.filters;
-        let size = self.kernel_size;
-        let mut details = Details::default().setting(format!("{filters} filters of {size}"));
-        details =
-            details.window(&window, self.padding).sized(format!("channels: {filters} filters"));
+        let filters = counted(self.filters, "filter");
+        let mut details = Details::default()
+            .setting(format!("{filters} of {}", self.kernel_size))
+            .window(&window, self.padding)
+            .sized(format!("channels: {filters}"));
         if self.groups > 1 {
             details = details.setting(format!("groups {}", self.groups));
         }

@@ -13,6 +13,7 @@ use crate::kernels::reductions::sum_rows;
 use crate::kernels::simd::level;
 use crate::regularizers::Regularizer;
 use crate::shape::Shape;
+use crate::words::counted;
 
 /// A fully connected layer: `y = activation(x · kernel + bias)`. Keras: `Dense`.
 ///
@@ -216,8 +217,8 @@ impl Layer for Dense {
     fn details(&self, inputs: &[Shape]) -> Details {
         let (units, inputs) = (self.units, last(&inputs[0]));
         Details::default()
-            .setting(format!("{units} units"))
-            .sized(format!("units: {units}, each of {inputs} inputs"))
+            .setting(counted(units, "unit"))
+            .sized(format!("units: {units}, each of {}", counted(inputs, "input")))
             .activation(self.activation)
     }
 }

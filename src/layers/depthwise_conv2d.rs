@@ -12,6 +12,7 @@ use crate::kernels::reductions::sum_rows;
 use crate::kernels::simd::level;
 use crate::regularizers::Regularizer;
 use crate::shape::Shape;
+use crate::words::counted;
 
 /// Slides kernels over each channel of images by itself. Keras: `DepthwiseConv2D`.
 ///
@@ -219,7 +220,7 @@ impl Layer for DepthwiseConv2D {
         let Depthwise { window, channels, multiplier } = self.accepted(inputs);
         let output = channels * multiplier;
         Details::default()
-            .setting(format!("{multiplier} filters of {} a channel", self.kernel_size))
+            .setting(format!("{} of {} a channel", counted(multiplier, "filter"), self.kernel_size))
             .window(&window, self.padding)
             .sized(format!("channels: {channels}·{multiplier} = {output}"))
             .activation(self.activation)

@@ -186,7 +186,11 @@ impl Layer for RandomErasing {
     }
 
     fn details(&self, _inputs: &[Shape]) -> Details {
-        Details::default().setting("in training only")
+        let Self { factor, scale, fill_value, value_range: (lower, upper) } = self;
+        let fill_value = fill_value.map_or("noise".to_string(), |value| value.to_string());
+        Details::default()
+            .setting(format!("factor {factor}, scale {scale}, fill_value {fill_value}"))
+            .setting(format!("value_range {lower} to {upper}, in training only"))
     }
 }
 

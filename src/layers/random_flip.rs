@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::random_transform::{self, affine};
 use super::{
     Activation, Backward, Config, Details, FillMode, Forward, Infer, Interpolation, Layer, Layout,
-    config_of, image,
+    config_of, image, snake_case,
 };
 use crate::kernels::affine::Transform;
 use crate::shape::Shape;
@@ -116,7 +116,8 @@ impl Layer for RandomFlip {
     }
 
     fn details(&self, _inputs: &[Shape]) -> Details {
-        Details::default().setting("in training only")
+        let mode = snake_case(&format!("{:?}", self.mode));
+        Details::default().setting(format!("mode {mode}, in training only"))
     }
 }
 

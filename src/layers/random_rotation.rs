@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::random_transform::{self, Bounds, affine};
+use super::random_transform::{self, Bounds, affine, filled};
 use super::{
     Activation, Backward, Config, Details, FillMode, Forward, Infer, Inputs, Interpolation, Layer,
     Layout, config_of, image,
@@ -124,7 +124,8 @@ impl Layer for RandomRotation {
     }
 
     fn details(&self, _inputs: &[Shape]) -> Details {
-        Details::default().setting("in training only")
+        let details = Details::default().setting(format!("factor {}", self.factor));
+        filled(details, self.fill_mode, self.fill_value, self.interpolation)
     }
 }
 

@@ -1,10 +1,12 @@
 //! What the layers share that shift or turn each image at random in training.
 
+use std::fmt;
+
 use rand::RngExt;
 use rand::rngs::Xoshiro256PlusPlus;
 use serde::{Deserialize, Serialize};
 
-use super::{Backward, FillMode, Forward, Inputs, Interpolation, image};
+use super::{Backward, Details, FillMode, Forward, Inputs, Interpolation, image};
 use crate::kernels::affine::{Affine, Transform};
 use crate::random::{derive, generator};
 
@@ -37,18 +39,27 @@ impl From<(f64, f64)> for Bounds {
     }
 }
 
+impl fmt::Display for Bounds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Number(number) => write!(f, "{number}"),
+            Self::Pair(lower, upper) => write!(f, "{lower} to {upper}"),
+        }
+    }
+}
+
 impl Bounds {
     /// Refuses what is not in order or outside these limits.
     pub(super) fn check(self, name: &str, [least, most]: [f64; 2]) -> Result<(), String> {
-        let (lower, upper, given) = match self {
-            Self::Number(number) => (number, number, number.to_string()),
-            Self::Pair(lower, upper) => (lower, upper, format!("{lower} to {upper}")),
+        let (lower, upper) = match self {
+            Self::Number(number) => (number, number),
+            Self::Pair(lower, upper) => (lower, upper),
         };
         if least <= lower && lower <= upper && upper <= most {
             return Ok(());
         }
         Err(format!(
-            "its {name} is {given}; give a number in {least}..={most}, or two, the smaller one first"
+            "its {name} is {self}; give a number in {least}..={most}, or two, the smaller one first"
         ))
     }
 
@@ -109,4 +120,20 @@ pub(super) fn backward(mut pass: Backward<'_>, affine: Affine) {
     if let Some(dx) = pass.dx.get(0) {
         affine.backward(pass.saved.as_chunks().0, pass.dy, dx);
     }
+}
+
+/// Details that end with what is seen round the image and between its pixels.
+pub(super) fn filled(
+    details: Details,
+    fill_mode: FillMode,
+    fill_value: f64,
+    interpolation: Interpolation,
+) -> Details {
+    let with = if fill_mode == FillMode::Constant {
+        format!(", fill_value {fill_value}")
+    } else {
+        String::new()
+    };
+    let settings = format!("fill_mode {fill_mode:?}{with}, interpolation {interpolation:?}");
+    details.setting(settings.to_lowercase()).setting("in training only")
 }

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::random_transform::{self, Bounds, affine};
+use super::random_transform::{self, Bounds, affine, filled};
 use super::{
     Activation, Backward, Config, Details, FillMode, Forward, Infer, Inputs, Interpolation, Layer,
     Layout, config_of, image,
@@ -129,7 +129,10 @@ impl Layer for RandomTranslation {
     }
 
     fn details(&self, _inputs: &[Shape]) -> Details {
-        Details::default().setting("in training only")
+        let (height, width) = (self.height_factor, self.width_factor);
+        let details =
+            Details::default().setting(format!("height_factor {height}, width_factor {width}"));
+        filled(details, self.fill_mode, self.fill_value, self.interpolation)
     }
 }
 

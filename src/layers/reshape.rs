@@ -2,6 +2,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Backward, Config, Details, Infer, Lanes, Layer, config_of, single};
 use crate::shape::Shape;
+use crate::words::counted;
 
 /// The same numbers under another shape: `(n, …)` becomes `(n, target_shape…)`. Keras: `Reshape`.
 ///
@@ -53,11 +54,15 @@ impl Layer for Reshape {
         }
         let known = target.iter().filter_map(|&size| usize::try_from(size).ok());
         let known: usize = known.fold(1, usize::saturating_mul);
-        let inferred = if target.contains(&-1) { size / known } else { 1 };
+        let infers = target.contains(&-1);
+        let inferred = if infers { size / known } else { 1 };
         if known.saturating_mul(inferred) != size {
+            let multiple = if infers { "a multiple of " } else { "" };
             return Err(format!(
-                "its target_shape ({}) does not hold the {size} numbers of the input",
-                shown()
+                "its target_shape ({}) holds {multiple}{}, the input has {size}; give sizes whose \
+                 product is {size}",
+                shown(),
+                counted(known, "number")
             ));
         }
         let sizes = target.iter().map(|&size| usize::try_from(size).unwrap_or(inferred));
@@ -105,17 +110,15 @@ mod tests {
 
     #[test]
     fn refuses_what_does_not_hold_the_numbers() {
+        let advice = "the input has 16; give sizes whose product is 16";
         let one_inferred = "every size is at least 1, but one may be -1, which is inferred";
         for (target, reason) in [
-            (
-                vec![3, 5],
-                "its target_shape (3, 5) does not hold the 16 numbers of the input".into(),
-            ),
+            (vec![3, 5], format!("its target_shape (3, 5) holds 15 numbers, {advice}")),
             (
                 vec![3, -1],
-                "its target_shape (3, -1) does not hold the 16 numbers of the input".into(),
+                format!("its target_shape (3, -1) holds a multiple of 3 numbers, {advice}"),
             ),
-            (vec![], "its target_shape () does not hold the 16 numbers of the input".into()),
+            (vec![], format!("its target_shape () holds 1 number, {advice}")),
             (vec![-1, 2, -1], format!("its target_shape is (-1, 2, -1); {one_inferred}")),
             (vec![0, 16], format!("its target_shape is (0, 16); {one_inferred}")),
             (vec![-2, -8], format!("its target_shape is (-2, -8); {one_inferred}")),

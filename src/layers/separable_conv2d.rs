@@ -12,6 +12,7 @@ use crate::kernels::conv::Conv;
 use crate::kernels::depthwise::Depthwise;
 use crate::regularizers::Regularizer;
 use crate::shape::Shape;
+use crate::words::counted;
 
 /// A convolution in two steps with far fewer weights: kernels slide over each channel by itself, then
 /// every pixel's channels are mixed into filters (Chollet 2017). Keras: `SeparableConv2D`.
@@ -269,12 +270,12 @@ impl Layer for SeparableConv2D {
 
     fn details(&self, inputs: &[Shape]) -> Details {
         let (Depthwise { window, channels, multiplier }, _) = self.accepted(inputs);
-        let (mixed, filters) = (channels * multiplier, self.filters);
+        let (mixed, filters) = (channels * multiplier, counted(self.filters, "filter"));
         Details::default()
-            .setting(format!("{multiplier} filters of {} a channel", self.kernel_size))
+            .setting(format!("{} of {} a channel", counted(multiplier, "filter"), self.kernel_size))
             .window(&window, self.padding)
-            .setting(format!("then {filters} filters of 1×1"))
-            .sized(format!("channels: {channels}·{multiplier} = {mixed}, then {filters} filters"))
+            .setting(format!("then {filters} of 1×1"))
+            .sized(format!("channels: {channels}·{multiplier} = {mixed}, then {filters}"))
             .activation(self.activation)
     }
 }

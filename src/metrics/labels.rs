@@ -2,6 +2,7 @@
 
 use ndarray::{ArrayRef, ArrayViewD, Axis, Dimension};
 
+use crate::words::counted;
 use crate::{Error, Result};
 
 /// A confusion matrix of this many classes takes 128 MiB; a label beyond it is an id or a pixel
@@ -47,8 +48,8 @@ impl Pairs {
         let (predicted, predicted_width) = read("predicted", predicted, arg_max).map_err(refuse)?;
         if truth.len() != predicted.len() {
             return Err(refuse(format!(
-                "truth has {} samples, predicted has {}; hand in one prediction for each sample",
-                truth.len(),
+                "truth has {}, predicted has {}; hand in one prediction for each sample",
+                counted(truth.len(), "sample"),
                 predicted.len()
             )));
         }
@@ -57,7 +58,7 @@ impl Pairs {
         let classes = width.or(predicted_width).unwrap_or(highest + 1);
         if predicted_width.is_some_and(|width| width != classes) || highest >= classes {
             let side = |width: Option<usize>, labels: &[usize]| match width {
-                Some(width) => format!("{width} classes"),
+                Some(width) => counted(width, "class"),
                 None => format!("labels up to {}", labels.iter().max().unwrap_or(&0)),
             };
             return Err(refuse(format!(

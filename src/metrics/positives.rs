@@ -3,6 +3,7 @@
 use super::metric::each_count;
 use super::truth::Truth;
 use crate::shape::Shape;
+use crate::words::counted;
 
 /// Which scores count as a yes: those above the threshold among the `top_k` of their row.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -20,12 +21,14 @@ impl Yes {
         }
         if let Some(top_k) = self.top_k.filter(|k| !(1..=classes).contains(k)) {
             return Err(format!(
-                "top_k is {top_k}, the output has {classes} classes; it must be from 1 to {classes}"
+                "top_k is {top_k}, the output has {}; it must be from 1 to {classes}",
+                counted(classes, "class")
             ));
         }
         if let Some(class_id) = self.class_id.filter(|&class| class >= classes) {
             return Err(format!(
-                "class_id is {class_id}, the output has {classes} classes; they are counted from 0"
+                "class_id is {class_id}, the output has {}; they are counted from 0",
+                counted(classes, "class")
             ));
         }
         Ok(())

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use super::Model;
 use super::network::Step;
-use super::summary::thousands;
+use crate::words::thousands;
 
 impl Model {
     /// The graph of layers in the language of Graphviz, for a picture by `dot -Tsvg`: a box for each layer

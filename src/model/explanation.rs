@@ -4,8 +4,8 @@ use std::fmt;
 
 use super::Model;
 use super::network::{Network, Step};
-use super::summary::thousands;
 use crate::layers::Details;
+use crate::words::thousands;
 
 /// What [`Model::explain`] found; `Display` is a paragraph for each layer.
 #[derive(Clone, Debug)]
@@ -137,10 +137,10 @@ conv2d (Conv2D): (28, 28, 1) → (28, 28, 6)
         let layer = |layer: LayerSpec| of(&|x| x.apply(layer.clone()).unwrap());
         for (found, wanted) in [
             (
-                layer(DepthwiseConv2D::new(3).depth_multiplier(2).use_bias(false).into()),
-                "    2 filters of 3×3 a channel, strides 1×1, padding valid\n    \
-                 height: (9 − 3)/1 + 1 = 7\n    width: (8 − 3)/1 + 1 = 6\n    channels: 4·2 = 8\n    \
-                 params: kernel 3·3·4·2 = 72\nTotal params: 72",
+                layer(DepthwiseConv2D::new(3).use_bias(false).into()),
+                "    1 filter of 3×3 a channel, strides 1×1, padding valid\n    \
+                 height: (9 − 3)/1 + 1 = 7\n    width: (8 − 3)/1 + 1 = 6\n    channels: 4·1 = 4\n    \
+                 params: kernel 3·3·4·1 = 36\nTotal params: 36",
             ),
             (
                 layer(SeparableConv2D::new(5, 3).depth_multiplier(2).padding(Padding::Same).into()),
@@ -181,7 +181,8 @@ conv2d (Conv2D): (28, 28, 1) → (28, 28, 6)
             ),
             (
                 layer(BatchNormalization::new().into()),
-                "    params: gamma 4 + beta 4 + moving_mean 4 + moving_variance 4 = 16\n\
+                "    momentum 0.99, epsilon 0.001\n    \
+                 params: gamma 4 + beta 4 + moving_mean 4 + moving_variance 4 = 16\n\
                  Total params: 16",
             ),
             (layer(Dropout::new(0.25).into()), "    rate 0.25, in training only\nTotal params: 0"),
@@ -223,12 +224,24 @@ conv2d (Conv2D): (28, 28, 1) → (28, 28, 6)
                 layer(GlobalMaxPool2D::new().into()),
                 "    channels: 4, of each the largest of 9·8 = 72\nTotal params: 0",
             ),
-            (layer(RandomFlip::new().into()), "    in training only\nTotal params: 0"),
-            (layer(RandomErasing::new().into()), "    in training only\nTotal params: 0"),
-            (layer(RandomRotation::new(0.1).into()), "    in training only\nTotal params: 0"),
             (
-                layer(RandomTranslation::new(0.1, 0.1).into()),
-                "    in training only\nTotal params: 0",
+                layer(RandomFlip::new().into()),
+                "    mode horizontal_and_vertical, in training only\nTotal params: 0",
+            ),
+            (
+                layer(RandomErasing::new().into()),
+                "    factor 1, scale 0.02 to 0.33, fill_value noise, value_range 0 to 255, in training \
+                 only\nTotal params: 0",
+            ),
+            (
+                layer(RandomRotation::new(0.1).fill_mode(FillMode::Constant).into()),
+                "    factor 0.1, fill_mode constant, fill_value 0, interpolation bilinear, in training only\n\
+                 Total params: 0",
+            ),
+            (
+                layer(RandomTranslation::new(0.1, (0.0, 0.2)).into()),
+                "    height_factor 0.1, width_factor 0 to 0.2, fill_mode reflect, interpolation \
+                 bilinear, in training only\nTotal params: 0",
             ),
         ] {
             assert_eq!(found, wanted);

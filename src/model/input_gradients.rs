@@ -12,6 +12,7 @@ use crate::error::{Error, Result};
 use crate::kernels::parallel::inside_pool;
 use crate::layers::Activation;
 use crate::samples::IntoSamples;
+use crate::words::counted;
 
 impl Model {
     /// The gradient of a class's score to the inputs, for each sample: how much the score would change with
@@ -56,9 +57,9 @@ impl Model {
         let scores = network.steps[output].shape.size();
         if classes.len() != data.len() {
             return Err(Error::data(format!(
-                "{WHO}: got {} inputs but {} classes; give one for each sample",
-                data.len(),
-                classes.len()
+                "{WHO}: got {} but {}; give one for each sample",
+                counted(data.len(), "input"),
+                counted(classes.len(), "class")
             )));
         }
         if let Some(sample) = classes.iter().position(|&class| class >= scores) {
@@ -237,7 +238,7 @@ mod tests {
         let x = Array4::<f32>::zeros((2, 4, 4, 1));
         for (model, classes, sentence) in [
             (&both, &[0, 0][..], "the model has 2 outputs; build one with the output to look at"),
-            (&one, &[0], "got 2 inputs but 1 classes; give one for each sample"),
+            (&one, &[0], "got 2 inputs but 1 class; give one for each sample"),
             (&one, &[1, 2], "the class of sample 1 is 2; the output has 2, counted from 0"),
         ] {
             let error = model.input_gradients(&x, classes).unwrap_err();

@@ -36,7 +36,6 @@ pub use matching::Matching;
 pub(crate) use network::{Network, Step};
 pub use summary::Summary;
 #[cfg(feature = "report")]
-pub(crate) use summary::thousands;
 pub(crate) use training_workspace::TrainingWorkspace;
 pub(crate) use workspace::Workspace;
 

@@ -4,6 +4,7 @@ use std::cmp::Reverse;
 use std::fmt;
 
 use super::network::{Network, Step};
+use crate::words::thousands;
 
 /// The table of a model's layers with their output shapes and numbers of weights, and below it how
 /// many there are in all and what memory they take; `Display` is the table of Keras' `summary()`.
@@ -205,19 +206,6 @@ fn wrap(text: &str, width: usize) -> Vec<String> {
     lines
 }
 
-/// `1,234,567`.
-pub(crate) fn thousands(number: usize) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
 /// `241.04 KB`.
 fn size(bytes: usize) -> String {
     let mut size = bytes as f64;
@@ -235,11 +223,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_have_commas_and_sizes_units() {
-        for (number, text) in [(0, "0"), (999, "999"), (1000, "1,000"), (61_706, "61,706")] {
-            assert_eq!(thousands(number), text);
-        }
-        assert_eq!(thousands(1_234_567), "1,234,567");
+    fn sizes_have_units() {
         for (bytes, text) in [
             (0, "0.00 B"),
             (1023, "1023.00 B"),

@@ -1,3 +1,4 @@
+use super::at_least;
 use crate::error::Result;
 use crate::graph::{Node, Nodes};
 use crate::layers::Padding::Same;
@@ -106,10 +107,13 @@ impl AlexNet {
     /// Applies the network; the node that comes back holds the probabilities of the classes.
     ///
     /// # Errors
-    /// If the input is not one image, or is smaller than 67 × 67 pixels, or if the groups do not divide
-    /// the filters.
+    /// If the input is not one image, or is smaller than 67 × 67 pixels (39 × 39 with pools of 2), or if
+    /// the groups do not divide the filters.
     #[track_caller]
     pub fn build(self, input: impl Nodes) -> Result<Node> {
+        // One cell behind the third pool, so many before it, and so on to the first convolution.
+        let smallest = self.pool_size.0.map(|size| size.saturating_mul(28).saturating_sub(17));
+        at_least(smallest, "alexnet", &input)?;
         let grouped = |filters, size| Conv2D::new(filters, size).groups(self.groups);
         let pool = || MaxPool2D::new(self.pool_size).strides(2);
         let x = self.block(input, Conv2D::new(96, 11).strides(4), true)?.apply(pool())?;

@@ -1,3 +1,4 @@
+use super::at_least;
 use crate::error::Result;
 use crate::graph::{Node, Nodes};
 use crate::layers::Padding::Same;
@@ -8,7 +9,7 @@ use crate::layers::{Activation::Relu, Activation::Softmax, Conv2D, Dense, Flatte
 /// 84 → 10, with 61,706 parameters.
 ///
 /// # Errors
-/// If the input is not one image large enough for two convolutions and pools.
+/// If the input is not one image, or is smaller than 12 × 12 pixels.
 ///
 /// ```
 /// use convnet::prelude::*;
@@ -20,6 +21,7 @@ use crate::layers::{Activation::Relu, Activation::Softmax, Conv2D, Dense, Flatte
 /// ```
 #[track_caller]
 pub fn lenet5(input: impl Nodes, classes: usize) -> Result<Node> {
+    at_least([12, 12], "lenet5", &input)?;
     input
         .apply(Conv2D::new(6, 5).padding(Same).activation(Relu))?
         .apply(MaxPool2D::new(2))?

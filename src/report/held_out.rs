@@ -10,6 +10,7 @@ use crate::metrics::arg_max;
 use crate::model::Model;
 use crate::samples::Column;
 use crate::shape::Shape;
+use crate::words::counted;
 
 /// Inputs and labels as they were given.
 #[derive(Debug)]
@@ -41,8 +42,9 @@ impl HeldOut<'_> {
                 Some(&count) if count == n => {}
                 count => {
                     let count = count.copied().unwrap_or(0);
+                    let (samples, labels) = (counted(n, "sample"), counted(count, "label"));
                     return refuse(format!(
-                        "got {n} samples but {count} labels; every sample needs one of each"
+                        "got {samples} but {labels}; every sample needs one of each"
                     ));
                 }
             }

@@ -8,11 +8,12 @@ use super::palette::INK;
 use super::pixels::Picture;
 use super::scores::{confusion, confusion_pixels, dots, is_drawn, most_confused, worst};
 use super::svg::{Anchor, Svg};
-use super::text::{counted, escape, fit};
+use super::text::{escape, fit, sure};
 use super::{Report, Stage};
 use crate::error::Result;
 use crate::metrics::{ClassificationReport, arg_max, classification_report, confusion_matrix};
 use crate::model::Model;
+use crate::words::counted;
 use ndarray::{Array1, Array2};
 
 /// The most rows of the table of classes, and the most mistakes that are shown.
@@ -179,14 +180,6 @@ impl Report<'_> {
         page.file("mistakes", &montage(&pictures));
         Ok(())
     }
-}
-
-/// `98 %`, or the score as it is where it is no probability.
-pub(super) fn sure(score: f32) -> String {
-    if (0.0..=1.0).contains(&score) {
-        return format!("{:.0} %", 100.0 * score);
-    }
-    format!("with {}", super::text::number(score.into()))
 }
 
 /// Pictures with three lines of text below each, four a row.

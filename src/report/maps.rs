@@ -4,14 +4,14 @@ use std::fmt::Write;
 
 use super::Report;
 use super::held_out::{self, floats, lend, rows};
-use super::judging::sure;
 use super::page::Page;
 use super::pixels::{Picture, Scale, range};
-use super::text::{counted, dims, escape, slug};
+use super::text::{dims, escape, slug, sure};
 use crate::error::Result;
 use crate::metrics::arg_max;
 use crate::model::Model;
 use crate::samples::Column;
+use crate::words::counted;
 use ndarray::{ArrayViewD, Axis};
 
 /// The most filters or feature maps of a layer that are shown, and of filters with several channels the most

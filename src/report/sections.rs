@@ -4,11 +4,12 @@ use super::architecture::{architecture, is_chain};
 use super::chart::{Curve, Mark, chart};
 use super::page::{Page, REFRESH};
 use super::palette::{BLUE, GREEN, PURPLE, VERMILLION};
-use super::text::{counted, escape, number, slug};
+use super::text::{escape, number, slug};
 use super::{Report, Stage};
 use crate::error::Result;
 use crate::kernels::simd::{Level, level};
-use crate::model::{Model, thousands};
+use crate::model::Model;
+use crate::words::{counted, thousands};
 
 impl Report<'_> {
     /// Writes all sections; returns the numbers that matter most.

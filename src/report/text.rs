@@ -78,12 +78,6 @@ pub(super) fn slug(name: &str) -> String {
     name.chars().take(40).map(plain).collect()
 }
 
-/// `2,000 samples`, `1 sample`.
-pub(super) fn counted(count: usize, what: &str) -> String {
-    let s = if count == 1 { "" } else { "s" };
-    format!("{} {what}{s}", crate::model::thousands(count))
-}
-
 /// `28 × 28 × 6`.
 pub(super) fn dims(shape: &[usize]) -> String {
     let dims: Vec<String> = shape.iter().map(usize::to_string).collect();
@@ -113,6 +107,15 @@ pub(super) fn number(value: f64) -> String {
     format!("{value:.digits$}").replace('-', "−")
 }
 
+/// `98.2 %`, or the score as it is where it is no probability. Only a 1 is 100 %.
+pub(super) fn sure(score: f32) -> String {
+    match 100.0 * score {
+        percent if percent > 99.9 && score < 1.0 => "over 99.9 %".to_string(),
+        percent if (0.0..=100.0).contains(&percent) => format!("{percent:.1} %"),
+        _ => format!("with {}", number(score.into())),
+    }
+}
+
 /// A number at an axis, which is a round one, as short as it is.
 pub(super) fn tick(value: f64) -> String {
     let size = value.abs();
@@ -127,6 +130,21 @@ pub(super) fn tick(value: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_a_whole_probability_is_100_percent() {
+        for (score, text) in [
+            (0.0, "0.0 %"),
+            (0.982, "98.2 %"),
+            (0.999, "99.9 %"),
+            (0.99999, "over 99.9 %"),
+            (1.0, "100.0 %"),
+            (1.5, "with 1.50"),
+            (-0.5, "with −0.500"),
+        ] {
+            assert_eq!(sure(score), text);
+        }
+    }
 
     #[test]
     fn ticks_are_short() {

@@ -193,6 +193,10 @@ impl Backup {
         callbacks: &Callbacks<'_>,
     ) -> Result<Self> {
         let path = backup_file(folder);
+        if !path.exists() {
+            let why = "is not there; give the folder of a backup, or start anew";
+            return Err(refused(&path, why));
+        }
         let opened = Tensors::open(&path).and_then(|file| {
             let manifest = Manifest::of(&file)?;
             manifest.check(task, callbacks)?;

@@ -1,5 +1,6 @@
 use crate::losses::{Loss, LossPass, Losses};
 use crate::model::{Network, Step};
+use crate::words::counted;
 
 /// The losses, and how they take each output of a model.
 #[derive(Debug)]
@@ -67,8 +68,9 @@ impl Objective {
             let [given, outputs] = [weights.len(), self.outputs.len()];
             if given != outputs {
                 return Err(format!(
-                    "loss_weights has {given} numbers, the model has {outputs} outputs; give one for \
-                     each"
+                    "loss_weights has {}, the model has {}; give one for each",
+                    counted(given, "number"),
+                    counted(outputs, "output")
                 ));
             }
             if let Some(wrong) = weights.iter().find(|weight| !(0.0..=f64::MAX).contains(*weight)) {
@@ -140,7 +142,8 @@ fn assign(losses: Losses, network: &Network) -> (Vec<Box<dyn Loss>>, Assignment)
         Err(format!("some losses have the name of an output and some have none; {advice}"))
     } else if given.len() != names.len() {
         let [losses, outputs] = [given.len(), names.len()];
-        Err(format!("{losses} losses are given for {outputs} outputs; {advice}"))
+        let (losses, outputs) = (counted(losses, "loss"), counted(outputs, "output"));
+        Err(format!("got {losses} for {outputs}; {advice}"))
     } else if named.is_empty() {
         Ok((0..names.len()).collect())
     } else {

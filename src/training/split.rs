@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use crate::error::{Error, Result};
+use crate::words::counted;
 
 /// The training and the validation part of `n` samples: the **last** `fraction` of them is held out,
 /// before any shuffling, with Keras' rounding.
@@ -17,8 +18,9 @@ pub(super) fn validation_split(n: usize, fraction: f64) -> Result<(Range<usize>,
     if fraction > 0.0 && (at == 0 || at == n) {
         let side = if at == 0 { "to train on" } else { "to validate with" };
         return Err(Error::training(format!(
-            "fit: a validation_split of {fraction} leaves none of {n} samples {side}; use another \
-             fraction, more samples or validation_data"
+            "fit: a validation_split of {fraction} leaves none of {} {side}; use another fraction, \
+             more samples or validation_data",
+            counted(n, "sample")
         )));
     }
     Ok((0..at, at..n))

@@ -109,6 +109,29 @@ fn windows_larger_than_the_image() {
 }
 
 #[test]
+fn images_smaller_than_a_network() {
+    let refused_below = |[height, width]: [usize; 2],
+                         who: &str,
+                         build: &dyn Fn(&Input) -> convnet::Result<Node>| {
+        build(&Input::new([height, width, 3])).unwrap();
+        for [h, w] in [[height - 1, width], [height, width - 1]] {
+            refused(
+                build(&Input::new([h, w, 3])),
+                &format!(
+                    "{who}: cannot take an input of shape ({h}, {w}, 3): it wants images of at \
+                     least {height}×{width}; give larger ones, or apply \
+                     Resizing::new({height}, {width}) first"
+                ),
+            );
+        }
+    };
+    refused_below([67, 67], "alexnet", &|image| models::alexnet(image, 10));
+    let pools = models::AlexNet::new(10).pool_size((2, 4));
+    refused_below([39, 95], "alexnet", &|image| pools.build(image));
+    refused_below([12, 12], "lenet5", &|image| models::lenet5(image, 10));
+}
+
+#[test]
 fn vectors_where_images_are_wanted() {
     let x = Input::new(784);
     let rest = "cannot take an input of shape (784): it wants images of (height, width, channels); \

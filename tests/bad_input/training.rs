@@ -428,8 +428,8 @@ fn losses_that_are_not_those_of_the_outputs() {
     let (label, size) = (CategoricalCrossentropy, MeanSquaredError);
     let end = "the model's outputs are label, size; give a loss for each";
     for (result, sentence) in [
-        (evaluate([label], None), format!("1 losses are given for 2 outputs; {end}")),
-        (evaluate((label, size, size), None), format!("3 losses are given for 2 outputs; {end}")),
+        (evaluate([label], None), format!("got 1 loss for 2 outputs; {end}")),
+        (evaluate((label, size, size), None), format!("got 3 losses for 2 outputs; {end}")),
         (
             evaluate((("label", label), ("sizes", size)), None),
             format!("there is a loss for `sizes`; {end}"),
@@ -444,7 +444,7 @@ fn losses_that_are_not_those_of_the_outputs() {
         ),
         (
             evaluate((label, size), Some(&[1.0])),
-            "loss_weights has 1 numbers, the model has 2 outputs; give one for each".to_string(),
+            "loss_weights has 1 number, the model has 2 outputs; give one for each".to_string(),
         ),
         (
             evaluate((label, size), Some(&[1.0, -0.5])),
@@ -459,7 +459,7 @@ fn losses_that_are_not_those_of_the_outputs() {
     refused(
         model.loss_weights([]).fit(&inputs(), &one_hot(), silent()),
         ErrorKind::Training,
-        "fit: 2 losses are given for 1 outputs; the model's outputs are dense; give a loss for each",
+        "fit: got 2 losses for 1 output; the model's outputs are dense; give a loss for each",
     );
     assert!(evaluate((("size", size), ("label", label)), Some(&[1.0, 0.0])).is_ok());
     assert!(evaluate(size, None).is_ok());

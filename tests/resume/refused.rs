@@ -164,7 +164,8 @@ fn backups_that_are_none() {
     let (x, y) = data(SAMPLES);
     let fit = settings().resume_from(folder.path());
     let error = model().fit(&x, &y, fit).unwrap_err().to_string();
-    assert!(error.starts_with(&format!("fit: the backup {} cannot be read: ", path.display())));
+    let why = "is not there; give the folder of a backup, or start anew";
+    assert_eq!(error, format!("fit: the backup {} {why}", path.display()));
 }
 
 #[test]

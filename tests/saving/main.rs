@@ -21,12 +21,11 @@ fn branching() -> Model {
     let sum = [&left, &right].apply(Add::new()).unwrap();
     let pooled = sum.apply(MaxPool2D::new(2)).unwrap().apply(Dropout::new(0.25)).unwrap();
     let flat = pooled.apply(Flatten::new()).unwrap();
-    let all = [&flat, &Node::from(&extra)].apply(Concatenate::new()).unwrap();
+    let all = (&flat, &extra).apply(Concatenate::new()).unwrap();
     let head = Dense::new(5).activation(Tanh).kernel_regularizer(L2(1e-3)).name("head");
     let value = all.apply(head.trainable(false)).unwrap();
     let class = value.apply(Dense::new(3).activation(Softmax)).unwrap();
-    let inputs = [Node::from(&extra), Node::from(&image)];
-    Model::new(inputs, [&class, &value]).unwrap().seed(3)
+    Model::new([&extra, &image], [&class, &value]).unwrap().seed(3)
 }
 
 /// Samples for each input of a model.
