@@ -35,7 +35,6 @@ pub(crate) use explanation::params;
 pub use matching::Matching;
 pub(crate) use network::{Network, Step};
 pub use summary::Summary;
-#[cfg(feature = "report")]
 pub(crate) use training_workspace::TrainingWorkspace;
 pub(crate) use workspace::Workspace;
 
