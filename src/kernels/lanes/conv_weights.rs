@@ -11,8 +11,8 @@ use crate::kernels::vector::{Vector, with_vectors};
 /// Weights along a row of the kernel, by filters, in one tile. 18 sums leave room in the 32 registers
 /// of AVX-512 for what they are made of; 4 by 6 spilled. In 16 registers go 12 sums, which hide the
 /// latency of two FMA units; 3 by 3 do not.
-const fn tile_size(level: Level) -> [usize; 2] {
-    if matches!(level, Level::Avx512) { [3, 6] } else { [6, 2] }
+const fn tile_size(is_wide: bool) -> [usize; 2] {
+    if is_wide { [3, 6] } else { [6, 2] }
 }
 
 /// Floats of `x` and `dy` in a band, whole rows of the output that a tile adds up before it stores its
@@ -54,7 +54,7 @@ pub(super) fn backward_weights(
             to[(before + w) * c..].fill([0.0; LANES]);
         }
         let (width, x) = if fits { (w, x) } else { (width, &*padded) };
-        let [most_taps, most_filters] = tile_size(level);
+        let [_, most_filters] = tile_size(level == Level::Avx512);
         let most = f.div_ceil(f.div_ceil(most_filters));
         let pieces = tiles.par_chunks_mut((depth + 1) * most).enumerate();
         pieces.worth(flops(conv.flops(blocks * LANES))).for_each(|(i, sums)| {
@@ -62,8 +62,7 @@ pub(super) fn backward_weights(
             let (dw, db) = sums.split_at_mut(depth * n);
             with_scratch((depth + oh * ow) * n * LANES, |scratch| {
                 let (sums, dy_tile) = scratch.as_chunks_mut().0.split_at_mut(depth * n);
-                let at = [i * most, most_taps];
-                filters(level, conv, width, at, x, dy, sums, dy_tile, dw, db);
+                filters(level, conv, width, i * most, x, dy, sums, dy_tile, dw, db);
             });
         });
         for (i, sums) in tiles.chunks((depth + 1) * most).enumerate() {
@@ -78,12 +77,12 @@ pub(super) fn backward_weights(
 }
 
 with_vectors! {
-    /// `backward_weights` of the filters from the first on for which there is room in `dw` and `db`, so many
-    /// taps at a time, for `x` with rows of `width` cells, which windows do not reach beyond.
+    /// `backward_weights` of as many filters from `first` on as `db` has room for, for `x` with rows of `width`
+    /// cells, which windows do not reach beyond.
     fn filters(
         conv: &Conv,
         width: usize,
-        at: [usize; 2],
+        first: usize,
         x: &[Lanes],
         dy: &[Lanes],
         sums: &mut [Lanes],
@@ -98,7 +97,7 @@ with_vectors! {
 fn filters_body<V: Vector, const P: usize>(
     conv: &Conv,
     width: usize,
-    [filter, most_taps]: [usize; 2],
+    filter: usize,
     x: &[Lanes],
     all_dy: &[Lanes],
     sums: &mut [Lanes], // (kh, kw·c, n, LANES)
@@ -109,7 +108,7 @@ fn filters_body<V: Vector, const P: usize>(
     let Conv { window, channels: c, filters: f, .. } = *conv;
     let ([h, _], [_, kw], [oh, ow]) = (window.input, window.kernel, window.output);
     let (before, [down, right]) = (window.before[0], window.strides);
-    let n = db.len();
+    let ([most_taps, _], n) = (tile_size(V::LANES == LANES), db.len());
     let rows = (BAND / ((down * width * c + ow * n) * LANES)).max(1);
     db.fill(0.0);
     sums.fill([0.0; LANES]);
