@@ -1,7 +1,7 @@
 #!/bin/bash
 # Runs tests of the library, each on its own, on an emulated processor with AVX-512 (Bochs):
 #
-#     interop/avx512.sh kernels::lanes kernels::gemm
+#     tests/avx512.sh kernels::lanes kernels::gemm
 #
 # For Debian 12, with: apt-get install bochs isolinux syslinux-common xorriso cpio
 # It starts in a minute or two; tests take some 100 times as long as on a processor.
