@@ -13,6 +13,8 @@ mkdir -p "$work"/{packages,disc,root/{bin,proc,dev,tmp}}
 
 binary=$(cargo test --release --lib --no-run --message-format=json | sed -n 's/.*"executable":"\([^"]*\)".*/\1/p')
 strip -o "$work/root/test" "$binary"
+mkdir -p "$work/root$PWD"
+cp -r fixtures "$work/root$PWD" # which tests read
 "$binary" --list "$@" | sed -n 's/: test$//p' >"$work/root/list"
 ldd "$binary" | grep -o '/[^ ]*' | while read -r library; do install -D "$library" "$work/root$library"; done
 
