@@ -221,9 +221,9 @@ impl<'a> Columns<'a> {
         let count = columns.len();
         if count != shapes.len() {
             return Err(Error::data(format!(
-                "{who}: got {count} array{} as {what}, {wants} wants {}; give an array or \
-                 Vec of views, one for each",
-                if count == 1 { "" } else { "s" },
+                "{who}: got {} as {what}, {wants} wants {}; give an array or Vec of views, one for \
+                 each",
+                counted(count, "array"),
                 shapes.len()
             )));
         }

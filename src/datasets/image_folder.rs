@@ -12,6 +12,7 @@ use crate::layers::Pair;
 use crate::random::generator;
 use crate::samples::Samples;
 use crate::shape::Shape;
+use crate::words::counted;
 use crate::{Error, Result};
 
 /// Names of images end so. What is no PNG or JPEG is unreadable, not overlooked.
@@ -184,9 +185,8 @@ fn list(directory: &Path) -> Result<(Vec<String>, Vec<File>), String> {
     }
     if class_names.len() < 2 {
         return Err(format!(
-            "has {} sub-folder{}; wanted one for each of at least two classes",
-            class_names.len(),
-            if class_names.len() == 1 { "" } else { "s" }
+            "has {}; wanted one for each of at least two classes",
+            counted(class_names.len(), "sub-folder")
         ));
     }
     Ok((class_names, files))

@@ -137,6 +137,12 @@ conv2d (Conv2D): (28, 28, 1) → (28, 28, 6)
         let layer = |layer: LayerSpec| of(&|x| x.apply(layer.clone()).unwrap());
         for (found, wanted) in [
             (
+                layer(DepthwiseConv2D::new(3).depth_multiplier(2).use_bias(false).into()),
+                "    2 filters of 3×3 a channel, strides 1×1, padding valid\n    \
+                 height: (9 − 3)/1 + 1 = 7\n    width: (8 − 3)/1 + 1 = 6\n    channels: 4·2 = 8\n    \
+                 params: kernel 3·3·4·2 = 72\nTotal params: 72",
+            ),
+            (
                 layer(DepthwiseConv2D::new(3).use_bias(false).into()),
                 "    1 filter of 3×3 a channel, strides 1×1, padding valid\n    \
                  height: (9 − 3)/1 + 1 = 7\n    width: (8 − 3)/1 + 1 = 6\n    channels: 4·1 = 4\n    \

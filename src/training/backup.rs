@@ -193,7 +193,7 @@ impl Backup {
         callbacks: &Callbacks<'_>,
     ) -> Result<Self> {
         let path = backup_file(folder);
-        if !path.exists() {
+        if matches!(path.try_exists(), Ok(false)) {
             let why = "is not there; give the folder of a backup, or start anew";
             return Err(refused(&path, why));
         }

@@ -30,9 +30,9 @@ pub(super) struct Shards {
     /// Samples of a part.
     size: usize,
     shards: Vec<Shard>,
-    /// Those that no part is using: as many as parts have run at the same time. A thread's next part finds
-    /// them in its cache.
-    workspaces: Mutex<Vec<TrainingWorkspace>>,
+    /// Workspaces that no part is using: as many as parts have run at the same time. A thread's next part
+    /// finds them in its cache.
+    idle: Mutex<Vec<TrainingWorkspace>>,
 }
 
 /// What is left of one part.
@@ -83,7 +83,7 @@ impl Shards {
             sample_weight: Vec::with_capacity(size),
         };
         let shards = (0..batch_size.div_ceil(size)).map(shard).collect();
-        Self { batch_size, size, shards, workspaces: Mutex::default() }
+        Self { batch_size, size, shards, idle: Mutex::default() }
     }
 
     /// Whether these are the parts for batches of up to so many samples. Results must not depend on
@@ -96,14 +96,14 @@ impl Shards {
     pub(super) fn run(&mut self, batch: &Batch<'_>, state: &mut [f32]) {
         let n = batch.chunk.places.len();
         let parts = n.div_ceil(self.size);
-        let (size, workspaces) = (self.size, &self.workspaces);
-        let free = || workspaces.lock().unwrap_or_else(PoisonError::into_inner);
+        let (size, idle) = (self.size, &self.idle);
+        let idle = || idle.lock().unwrap_or_else(PoisonError::into_inner);
         let run = |shard: &mut Shard, own, state: &mut [f32], seed| {
-            let workspace = free().pop();
+            let workspace = idle().pop();
             let mut workspace =
                 workspace.unwrap_or_else(|| TrainingWorkspace::new(batch.network, size));
             shard.run(batch, &mut workspace, own, state, seed);
-            free().push(workspace);
+            idle().push(workspace);
         };
         if parts == 1 {
             return run(&mut self.shards[0], 0..n, state, batch.seed);
@@ -115,7 +115,8 @@ impl Shards {
         });
         let Some((first, others)) = self.shards[..parts].split_first_mut() else { return };
         let sums = first.gradients.par_chunks_mut(CHUNK).enumerate();
-        // What other threads wrote comes from their caches, three times as slowly.
+        // Counted threefold, since most of it lies in the caches of other threads, and one of them that waits
+        // for long falls asleep and has to be woken.
         let work = bytes(3 * 4 * parts * batch.network.trainable_len);
         sums.worth(work).for_each(|(i, sums)| {
             for other in &*others {

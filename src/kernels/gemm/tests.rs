@@ -143,12 +143,9 @@ fn equals_the_naive_product_on_several_blocks() {
     compare(400, 65, 5); // several blocks of columns of a transposed product
     compare(2, 2000, 60); // a block deeper
     compare(3, 64, 1600); // and one wider than may be held
-    // Few rows, and a large right operand.
-    for (m, k, n) in [(2, 700, 400), (24, 700, 400), (20, 1100, 300), (24, 150, 2050)] {
-        compare(m, k, n);
-    }
-    for (m, k, n) in [(33, 401, 701), (64, 257, 1024), (100, 401, 701)] {
-        compare(m, k, n);
+    let few = [(2, 700, 400), (24, 700, 400), (20, 1100, 300), (24, 150, 2050), (33, 401, 701)];
+    for (m, k, n) in few.into_iter().chain([(64, 257, 1024), (100, 401, 701)]) {
+        compare(m, k, n); // few rows, and a large right operand
     }
     compare(130, 1100, 250); // more rows
 }
