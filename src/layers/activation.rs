@@ -138,6 +138,10 @@ impl Layer for Activation {
         true
     }
 
+    fn is_identity(&self) -> bool {
+        *self == Self::Linear
+    }
+
     fn infer(&self, pass: Infer<'_>) {
         pass.y.copy_from_slice(pass.x.get(0));
         self.apply_to(pass.y, &mut [], last(pass.x.shape(0)));

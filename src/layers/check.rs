@@ -21,6 +21,7 @@ pub(crate) fn laws<L: Layer + 'static>(layer: impl Fn() -> L, shapes: &[Shape]) 
 
 fn laws_for(layer: impl Into<LayerSpec>, shapes: &[Shape], n: usize, layout: Layout) {
     let layer = layer.into();
+    let is_identity = layer.layer.is_identity();
     let inputs: Vec<Input> = shapes.iter().cloned().map(Input::new).collect();
     let alone = inputs.apply(layer.clone()).and_then(|y| Model::new(&inputs, &y)).expect("a model");
     let mut bench = Bench::new(layer, shapes, n, layout);
@@ -39,6 +40,9 @@ fn laws_for(layer: impl Into<LayerSpec>, shapes: &[Shape], n: usize, layout: Lay
     assert_eq!(y.shape()[1..], **bench.output_shape(), "the promised shape");
     assert!(y.iter().all(|y| y.is_finite()));
     assert_eq!(y, predict(), "inference twice");
+    if is_identity {
+        assert!(y.iter().eq(&x[0]), "an identity");
+    }
     // The bench's output lies where its input lay: what is not written looks as if it were passed on.
     if alone.weights().is_empty() && layout == Layout::Rows {
         let views: Vec<ArrayViewD<'_, f32>> = x.iter().map(|x| x.view()).collect();

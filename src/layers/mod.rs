@@ -126,6 +126,12 @@ pub trait Layer: Any + fmt::Debug + Send + Sync {
         false
     }
 
+    /// Whether its output is its input, the same numbers in the same order. Then nothing is copied: the
+    /// layers behind it read what it would have read.
+    fn is_identity(&self) -> bool {
+        false
+    }
+
     /// How many floats `forward` leaves for `backward`, for `n` samples in a layout.
     fn saved_len(&self, _inputs: &[Shape], _n: usize, _layout: Layout) -> usize {
         0

@@ -77,6 +77,10 @@ impl Layer for Reshape {
         true
     }
 
+    fn is_identity(&self) -> bool {
+        true
+    }
+
     fn infer(&self, pass: Infer<'_>) {
         pass.y.copy_from_slice(pass.x.get(0));
     }

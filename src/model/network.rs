@@ -185,12 +185,20 @@ impl Network {
     }
 
     /// The same network for passes over `n` samples, with samples in lanes where layers are faster
-    /// so, and steps between the two layouts. Inputs and outputs stay in rows.
-    pub(crate) fn laid_out(&self, n: usize) -> Self {
+    /// so, and steps between the two layouts. Inputs and outputs stay in rows. Steps that would only copy
+    /// their input, as `is_identity` says of their layers, are left out unless they are outputs.
+    pub(crate) fn laid_out(&self, n: usize, is_identity: impl Fn(&dyn Layer) -> bool) -> Self {
         let mut network = Self { steps: Vec::new(), ..self.clone() };
         // For every step of `self`, where its output now is in rows and in lanes.
         let mut places: Vec<[Option<usize>; 2]> = Vec::with_capacity(self.steps.len());
-        for step in &self.steps {
+        for (i, step) in self.steps.iter().enumerate() {
+            if let ([input], Some(layer)) = (&*step.inputs, &step.layer)
+                && is_identity(&**layer)
+                && !self.outputs.contains(&i)
+            {
+                places.push(places[*input]);
+                continue;
+            }
             let in_lanes = |&input: &usize| places[input][Layout::Lanes as usize].is_some();
             let lanes = step.layer.as_ref().map_or(Lanes::Never, |l| l.lanes(&step.input_shapes));
             let layout = match lanes {

@@ -194,9 +194,24 @@ impl TrainingWorkspace {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::graph::{Input, Nodes};
-    use crate::layers::{Activation, Conv2D, Dense, Flatten, MaxPool2D};
+    use crate::graph::{Input, Node, Nodes};
+    use crate::layers::{Activation, Add, Conv2D, Dense, Dropout, Flatten, MaxPool2D};
     use crate::model::Model;
+
+    /// The output of a forward pass over `n` samples, and the gradients to the weights from any gradient to
+    /// that output.
+    fn pass(network: &Network, n: usize, weights: &[f32]) -> [Vec<f32>; 2] {
+        let mut workspace = TrainingWorkspace::new(network, n);
+        let x = workspace.input(0, n);
+        x.iter_mut().enumerate().for_each(|(i, x)| *x = (i * 37 % 101) as f32 / 50.0 - 1.0);
+        workspace.forward(n, weights, &mut [], 0);
+        let (output, gradient) = workspace.output_and_gradient(0, n);
+        gradient.iter_mut().zip(&*output).for_each(|(g, y)| *g = y.sin());
+        let output = output.to_vec();
+        let mut gradients = vec![f32::NAN; network.trainable_len];
+        workspace.backward(n, weights, &mut gradients);
+        [output, network.weights().flat_map(|(_, at)| gradients[at].to_vec()).collect()]
+    }
 
     #[test]
     fn relu_behind_a_pool_gives_the_same_bits() {
@@ -209,18 +224,8 @@ mod tests {
         moved.move_relu_behind_pools();
         // In rows and in lanes.
         for n in [3, 17] {
-            let [plain, moved] = [&model.network, &moved].map(|network| {
-                let mut workspace = TrainingWorkspace::new(network, n);
-                let x = workspace.input(0, n);
-                x.iter_mut().enumerate().for_each(|(i, x)| *x = (i * 37 % 101) as f32 / 50.0 - 1.0);
-                workspace.forward(n, &model.weights, &mut [], 0);
-                let (output, gradient) = workspace.output_and_gradient(0, n);
-                gradient.iter_mut().zip(&*output).for_each(|(g, y)| *g = y.sin());
-                let output = output.to_vec();
-                let mut gradients = vec![f32::NAN; network.trainable_len];
-                workspace.backward(n, &model.weights, &mut gradients);
-                [output, network.weights().flat_map(|(_, at)| gradients[at].to_vec()).collect()]
-            });
+            let [plain, moved] =
+                [&model.network, &moved].map(|network| pass(network, n, &model.weights));
             assert!(plain.iter().flatten().any(|&number| number != 0.0));
             assert_eq!(plain, moved);
         }
@@ -228,5 +233,34 @@ mod tests {
             format!("{:?}", network.steps.iter().map(|s| &s.layer).collect::<Vec<_>>())
         };
         assert_ne!(layers(&model.network), layers(&moved));
+    }
+
+    /// One that copies the image, one with two readers beside it, one behind another, one in lanes.
+    #[test]
+    fn steps_that_copy_are_left_out() {
+        let image = Input::new([9, 9, 2]);
+        let model = |copy: &dyn Fn(Node) -> Node| {
+            let x = copy(image.nodes().remove(0));
+            let y = x.apply(Conv2D::new(5, 3)).unwrap();
+            let again = copy(copy(y.clone()));
+            let y = [&y, &again, &y].apply(Add::new()).unwrap();
+            let y = copy(y.apply(Flatten::new()).unwrap()).apply(Dense::new(4)).unwrap();
+            Model::new(&image, &y).unwrap().seed(1)
+        };
+        let copied = model(&|x| x.apply(Activation::Linear).unwrap());
+        let plain = model(&|x| x);
+        for n in [3, 17] {
+            let [plain, copied] =
+                [&plain, &copied].map(|model| pass(&model.network, n, &model.weights));
+            assert!(plain.iter().flatten().any(|&number| number != 0.0));
+            assert_eq!(plain, copied);
+        }
+        // The input, convolution, sum and dense layer.
+        let steps = TrainingWorkspace::new(&copied.network, 3).pass.network.steps.len();
+        assert_eq!((copied.network.steps.len(), steps), (9, 4));
+        let dropped = model(&|x| x.apply(Dropout::new(0.5)).unwrap());
+        let steps = |workspace: &Workspace| workspace.network.steps.len();
+        assert_eq!(steps(&Workspace::for_inference(&dropped.network, 3)), 4);
+        assert_eq!(steps(&TrainingWorkspace::new(&dropped.network, 3).pass), 8);
     }
 }

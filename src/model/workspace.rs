@@ -23,11 +23,15 @@ pub(crate) struct Workspace {
 impl Workspace {
     /// For inference: an output lives until its last reader has run, then its slot is used again.
     pub(crate) fn for_inference(network: &Network, capacity: usize) -> Self {
-        Self::new(network, capacity, until_read)
+        let is_identity = |layer: &dyn Layer| {
+            layer.is_identity() || layer.at_inference().is_some_and(|same| same.is_identity())
+        };
+        Self::new(network.laid_out(capacity, is_identity), capacity, until_read)
     }
 
     /// For training: every output that backward reads lives until then.
     pub(super) fn for_training(network: &Network, capacity: usize) -> Self {
+        let network = network.laid_out(capacity, |layer| layer.is_identity());
         Self::new(network, capacity, |network, i| {
             let reads = |step: &Step| step.learns && step.inputs.contains(&i);
             let needed = network.steps[i].learns || network.steps.iter().any(reads);
@@ -36,11 +40,10 @@ impl Workspace {
     }
 
     fn new(
-        network: &Network,
+        network: Network,
         capacity: usize,
         life: impl Fn(&Network, usize) -> (usize, usize),
     ) -> Self {
-        let network = network.laid_out(capacity);
         let life = |(i, step): (usize, &Step)| {
             let (from, to) = life(&network, i);
             Life { from, to, len: step.layout.floats(capacity, step.shape.size()) }
