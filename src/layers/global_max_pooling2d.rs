@@ -64,14 +64,14 @@ impl Layer for GlobalMaxPool2D {
 
     fn infer(&self, pass: Infer<'_>) {
         let (window, c) = whole_image(pass.x.shapes());
-        max_pool(&window, c * pass.layout.across(), pass.x.get(0), pass.y);
+        max_pool(&window, c * pass.layout.across(), false, pass.x.get(0), pass.y);
     }
 
     fn backward(&self, mut pass: Backward<'_>) {
         let (window, c) = whole_image(pass.x.shapes());
         let c = c * pass.layout.across();
         if let Some(dx) = pass.dx.get(0) {
-            max_pool_backward(&window, c, pass.x.get(0), pass.y, pass.dy, dx);
+            max_pool_backward(&window, c, false, pass.x.get(0), pass.y, pass.dy, dx);
         }
     }
 

@@ -3,9 +3,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::{Backward, Config, Details, Infer, Lanes, Layer, Padding, Pair, config_of, pool};
-use crate::kernels::activation::{self, Function};
 use crate::kernels::max_pool::{max_pool, max_pool_backward};
-use crate::kernels::simd::level;
 use crate::kernels::window::Window;
 use crate::shape::Shape;
 
@@ -93,21 +91,14 @@ impl Layer for MaxPool2D {
     fn infer(&self, pass: Infer<'_>) {
         let (window, c) = self.accepted(pass.x.shapes());
         let c = c * pass.layout.across();
-        max_pool(&window, c, pass.x.get(0), pass.y);
-        if self.relu {
-            activation::apply(level(), Function::Relu, pass.y);
-        }
+        max_pool(&window, c, self.relu, pass.x.get(0), pass.y);
     }
 
     fn backward(&self, mut pass: Backward<'_>) {
         let (window, c) = self.accepted(pass.x.shapes());
         let c = c * pass.layout.across();
-        if self.relu {
-            // A pool without a positive cell has no winner then, and no gradient either.
-            activation::gradient(level(), Function::Relu, pass.y, pass.dy);
-        }
         if let Some(dx) = pass.dx.get(0) {
-            max_pool_backward(&window, c, pass.x.get(0), pass.y, pass.dy, dx);
+            max_pool_backward(&window, c, self.relu, pass.x.get(0), pass.y, pass.dy, dx);
         }
     }
 

@@ -167,13 +167,13 @@ mod tests {
             let [x_len, y_len] = [window.input, window.output].map(|[h, w]| h * w * c);
             let (x, dy) = (floats(LANES * x_len, 1), floats(LANES * y_len, 2));
             let (mut y, mut dx) = (vec![f32::NAN; dy.len()], vec![f32::NAN; x.len()]);
-            max_pool(window, c, &x, &mut y);
-            max_pool_backward(window, c, &x, &y, &dy, &mut dx);
+            max_pool(window, c, false, &x, &mut y);
+            max_pool_backward(window, c, false, &x, &y, &dy, &mut dx);
 
             let wide = c * LANES;
-            assert_eq!(in_lanes([&x], |[x], y| max_pool(window, wide, x, y), y_len), y);
+            assert_eq!(in_lanes([&x], |[x], y| max_pool(window, wide, false, x, y), y_len), y);
             let backward = |[x, y, dy]: [&[f32]; 3], dx: &mut [f32]| {
-                max_pool_backward(window, wide, x, y, dy, dx);
+                max_pool_backward(window, wide, false, x, y, dy, dx);
             };
             assert_eq!(in_lanes([&x, &y, &dy], backward, x_len), dx);
         }
