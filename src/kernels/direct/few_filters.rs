@@ -82,16 +82,18 @@ impl Product<'_> {
         let panel = self.packed.len() / (kh * kw * c);
         let mut weights = self.packed.chunks_exact(panel);
         let mut sums = [[V::splat(0.0); N]; J];
-        for tap in 0..kh * kw {
-            let at = start + tap / kw * dy * width + tap % kw * dx;
-            for (channel, w) in weights.by_ref().take(c).enumerate() {
-                let x = &x.floats[channel * plane + at..][..N * V::LANES];
-                let x: [V; N] = std::array::from_fn(|i| V::load(&x[i * V::LANES..]));
-                let w: &[f32; J] = w[first..].first_chunk().unwrap();
-                for j in 0..J {
-                    let w = V::splat(w[j]);
-                    for i in 0..N {
-                        sums[j][i] = sums[j][i].plus_product(w, x[i]);
+        for ky in 0..kh {
+            for kx in 0..kw {
+                let at = start + ky * dy * width + kx * dx;
+                for (channel, w) in weights.by_ref().take(c).enumerate() {
+                    let x = &x.floats[channel * plane + at..][..N * V::LANES];
+                    let x: [V; N] = std::array::from_fn(|i| V::load(&x[i * V::LANES..]));
+                    let w: &[f32; J] = w[first..].first_chunk().unwrap();
+                    for j in 0..J {
+                        let w = V::splat(w[j]);
+                        for i in 0..N {
+                            sums[j][i] = sums[j][i].plus_product(w, x[i]);
+                        }
                     }
                 }
             }
@@ -112,10 +114,9 @@ impl Product<'_> {
             let used = ow.saturating_sub(ox).min(N * V::LANES - lane);
             if used > 0 {
                 let y = &mut y[(oy * ow + ox) * f + first..];
-                for (i, y) in y.chunks_mut(f).take(used).enumerate() {
-                    for j in 0..J {
-                        y[j] = tile[j][lane + i];
-                    }
+                for i in 0..used {
+                    let y: &mut [f32; J] = y[i * f..].first_chunk_mut().unwrap();
+                    *y = std::array::from_fn(|j| tile[j][lane + i]);
                 }
             }
             lane += width - ox;
