@@ -126,8 +126,8 @@ pub trait Layer: Any + fmt::Debug + Send + Sync {
         false
     }
 
-    /// Whether its output is its input, the same numbers in the same order. Then nothing is copied: the
-    /// layers behind it read what it would have read.
+    /// Whether its output is its only input, the same numbers in the same order. Then the layers
+    /// behind it read what it would have read, and it runs only as an output of the model.
     fn is_identity(&self) -> bool {
         false
     }
