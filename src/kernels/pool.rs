@@ -1,6 +1,8 @@
 //! What pools and depthwise convolutions share: the walk over windows and channels, and the walk over
 //! images.
 
+use std::ops::Range;
+
 use super::window::Window;
 use rayon::prelude::*;
 
@@ -36,12 +38,29 @@ pub(super) trait Pool {
 /// Shows `pool` all windows of one image, from left to right and from top to bottom.
 #[inline(always)]
 pub(super) fn sweep(window: &Window, c: usize, pool: &mut impl Pool) {
+    let all_inside = [0, 1].map(|axis| window.inside(axis).len()) == window.output;
+    // The usual kernels as constants: the compiler unrolls the loops over their cells.
+    match window.kernel {
+        [2, 2] if all_inside => sweep_by(window, |_, _| 0..2, c, pool),
+        [3, 3] if all_inside => sweep_by(window, |_, _| 0..3, c, pool),
+        _ => sweep_by(window, |axis, o| window.taps(axis, o), c, pool),
+    }
+}
+
+/// [`sweep`] where `taps(axis, o)` are the cells of the kernel that lie on the image.
+#[inline(always)]
+fn sweep_by(
+    window: &Window,
+    taps: impl Fn(usize, usize) -> Range<usize>,
+    c: usize,
+    pool: &mut impl Pool,
+) {
     let [_, w] = window.input;
     let [oh, ow] = window.output;
     for oy in 0..oh {
-        let ys = window.taps(0, oy);
+        let ys = taps(0, oy);
         for ox in 0..ow {
-            let xs = window.taps(1, ox);
+            let xs = taps(1, ox);
             let start = (window.cell(0, oy, ys.start) * w + window.cell(1, ox, xs.start)) * c;
             let mut cells = Cells {
                 start,

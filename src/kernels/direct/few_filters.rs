@@ -6,8 +6,8 @@
 
 use std::ops::Range;
 
+use super::by_size;
 use super::forward::Product;
-use super::{by_size, pieces};
 use crate::kernels::buffer::with_scratch;
 use crate::kernels::simd::Level;
 use crate::kernels::vector::{Vector, with_vectors};
@@ -45,51 +45,92 @@ impl Product<'_> {
 
     #[inline(always)]
     fn lanes_of_pixels<V: Vector>(&self, x: &Planes<'_>, y: &mut [f32]) {
+        // With 4 vectors of pixels tiles take up to 24 of 32 registers, with 2 up to 12 of 16.
         if V::LANES < 16 {
-            self.tiles_of_pixels::<V, 2>(x, y);
+            by_size!(self.filters, 1 2 3 4 5 6, F => self.tiles_of_pixels::<V, F, 2>(x, y), 7 8, F => self.tiles_of_pixels::<V, F, 1>(x, y))
         } else {
-            self.tiles_of_pixels::<V, 4>(x, y);
+            by_size!(self.filters, 1 2 3 4 5 6, F => self.tiles_of_pixels::<V, F, 4>(x, y), 7 8, F => self.tiles_of_pixels::<V, F, 2>(x, y))
         }
     }
 
-    /// Tiles of up to 6 filters by `N` vectors of pixels: with 4 vectors 24 of 32 registers, with 2
-    /// 12 of 16.
+    /// Tiles of all `F` filters by `N` vectors of pixels.
     #[inline(always)]
-    fn tiles_of_pixels<V: Vector, const N: usize>(&self, x: &Planes, y: &mut [f32]) {
-        let [_, width] = x.pitch;
-        let windows = (x.rows - 1) * width + self.output[1];
+    fn tiles_of_pixels<V: Vector, const F: usize, const N: usize>(
+        &self,
+        x: &Planes,
+        y: &mut [f32],
+    ) {
+        let least = V::splat(if self.relu { 0.0 } else { f32::NEG_INFINITY });
+        let bias: [V; F] = match self.bias {
+            Some(bias) => std::array::from_fn(|j| V::splat(bias[j])),
+            None => [V::splat(0.0); F],
+        };
+        let ([_, width], [_, ow]) = (x.pitch, self.output);
+        let (y, _) = y.as_chunks_mut::<F>();
+        let mut tile = [[0.0; 64]; F];
+        let windows = (x.rows - 1) * width + ow;
+        let (mut oy, mut ox) = (0, 0);
         for start in (0..windows).step_by(N * V::LANES) {
-            for (first, filters) in pieces(self.filters, 6) {
-                by_size!(filters, 1 2 3 4 5 6, J => {
-                    self.tile_of_pixels::<V, J, N>(x, start, first, y)
-                });
+            let sums = self.tile_of_pixels::<V, F, N>(x, start);
+            for j in 0..F {
+                for i in 0..N {
+                    least.max(sums[j][i].plus(bias[j])).store(&mut tile[j][i * V::LANES..]);
+                }
+            }
+            let mut lanes = 0..N * V::LANES;
+            while !lanes.is_empty() && oy < x.rows {
+                // From `ow` on `ox` lies between two rows.
+                if ox < ow {
+                    let used = lanes.len().min(ow - ox);
+                    let y = &mut y[oy * ow + ox..][..used];
+                    let tile: [&[f32]; F] =
+                        std::array::from_fn(|j| &tile[j][lanes.start..][..used]);
+                    for (i, y) in y.iter_mut().enumerate() {
+                        *y = std::array::from_fn(|j| tile[j][i]);
+                    }
+                }
+                let passed = lanes.len().min(width - ox);
+                lanes.start += passed;
+                ox += passed;
+                if ox == width {
+                    (oy, ox) = (oy + 1, 0);
+                }
             }
         }
     }
 
-    /// `J` filters by `N` vectors of pixels, held in registers over the whole depth of the product.
+    /// `F` filters by `N` vectors of pixels, held in registers over the whole depth of the product.
     #[inline(always)]
-    fn tile_of_pixels<V: Vector, const J: usize, const N: usize>(
+    // The loops over constant ranges are unrolled; over iterators they need not be.
+    #[allow(unsafe_code, clippy::needless_range_loop)]
+    fn tile_of_pixels<V: Vector, const F: usize, const N: usize>(
         &self,
         x: &Planes,
         start: usize,
-        first: usize,
-        y: &mut [f32],
-    ) {
+    ) -> [[V; N]; F] {
         let ([kh, kw], [dy, dx], c) =
             (self.source.kernel, self.source.dilation, self.source.channels);
         let [plane, width] = x.pitch;
         let panel = self.packed.len() / (kh * kw * c);
-        let mut weights = self.packed.chunks_exact(panel);
-        let mut sums = [[V::splat(0.0); N]; J];
+        assert!(F <= panel);
+        let mut sums = [[V::splat(0.0); N]; F];
         for ky in 0..kh {
-            for kx in 0..kw {
-                let at = start + ky * dy * width + kx * dx;
-                for (channel, w) in weights.by_ref().take(c).enumerate() {
-                    let x = &x.floats[channel * plane + at..][..N * V::LANES];
+            for channel in 0..c {
+                let at = channel * plane + ky * dy * width + start;
+                let x = &x.floats[at..][..(kw - 1) * dx + N * V::LANES];
+                let w =
+                    &self.packed[(ky * kw * c + channel) * panel..][..((kw - 1) * c + 1) * panel];
+                for kx in 0..kw {
+                    // SAFETY: `kx` is at most `kw - 1` and `F` at most `panel`.
+                    let (x, w) = unsafe {
+                        let (x_at, w_at) = (kx * dx, kx * c * panel);
+                        (
+                            x.get_unchecked(x_at..x_at + N * V::LANES),
+                            w.get_unchecked(w_at..w_at + F),
+                        )
+                    };
                     let x: [V; N] = std::array::from_fn(|i| V::load(&x[i * V::LANES..]));
-                    let w: &[f32; J] = w[first..].first_chunk().unwrap();
-                    for j in 0..J {
+                    for j in 0..F {
                         let w = V::splat(w[j]);
                         for i in 0..N {
                             sums[j][i] = sums[j][i].plus_product(w, x[i]);
@@ -98,29 +139,6 @@ impl Product<'_> {
                 }
             }
         }
-
-        let least = V::splat(if self.relu { 0.0 } else { f32::NEG_INFINITY });
-        let mut tile = [[0.0; 64]; J];
-        for j in 0..J {
-            let bias = V::splat(self.bias.map_or(0.0, |bias| bias[first + j]));
-            for i in 0..N {
-                least.max(sums[j][i].plus(bias)).store(&mut tile[j][i * V::LANES..]);
-            }
-        }
-        let ([_, ow], f) = (self.output, self.filters);
-        let (mut oy, mut ox) = (start / width, start % width);
-        let mut lane = 0;
-        while lane < N * V::LANES && oy < x.rows {
-            let used = ow.saturating_sub(ox).min(N * V::LANES - lane);
-            if used > 0 {
-                let y = &mut y[(oy * ow + ox) * f + first..];
-                for i in 0..used {
-                    let y: &mut [f32; J] = y[i * f..].first_chunk_mut().unwrap();
-                    *y = std::array::from_fn(|j| tile[j][lane + i]);
-                }
-            }
-            lane += width - ox;
-            (oy, ox) = (oy + 1, 0);
-        }
+        sums
     }
 }

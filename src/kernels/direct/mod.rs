@@ -50,12 +50,12 @@ fn pieces(len: usize, most: usize) -> impl Iterator<Item = (usize, usize)> {
 /// Runs the code for a tile of `$size`, one of the sizes listed, with the constant `$name` of it:
 /// only tiles whose size the compiler knows stay in registers.
 macro_rules! by_size {
-    ($size:expr, $($listed:literal)*, $name:ident => $code:expr) => {
+    ($size:expr, $($($listed:literal)*, $name:ident => $code:expr),*) => {
         match $size {
-            $($listed => {
+            $($($listed => {
                 const $name: usize = $listed;
                 $code
-            })*
+            })*)*
             size => unreachable!("a tile of {size}"),
         }
     };

@@ -139,6 +139,10 @@ impl Source {
         for y in 0..height {
             let Some(row) = self.row(oy + y, 0) else { continue };
             let row = &image[row * w * c..][..w * c];
+            if c == 1 {
+                self.pad(row, &mut planes[y * covered..][..covered]);
+                continue;
+            }
             for channel in 0..c {
                 let to = &mut planes[(channel * height + y) * covered..][..covered];
                 let to = to[self.before[1]..].iter_mut().step_by(self.spread[1]);

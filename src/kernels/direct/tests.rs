@@ -48,9 +48,12 @@ fn convs() -> impl Iterator<Item = Conv> {
         [Padding::Valid, Padding::Same]
             .map(|padding| Window::new(input, kernel, strides, [1, 1], padding).unwrap())
     });
-    let sizes = [(1, 1), (1, 6), (3, 16), (5, 17), (2, 33), (17, 3), (33, 8), (15, 32)];
+    // Up to 8 filters have kernels of their own.
+    let few = [(1, 1), (2, 2), (17, 3), (1, 4), (3, 5), (1, 6), (2, 7), (33, 8)];
+    let more = [(3, 16), (5, 17), (2, 33), (15, 32)];
+    let sizes = move || few.into_iter().chain(more);
     wide.chain(windows()).flat_map(move |window| {
-        sizes.map(|(channels, filters)| Conv { window, channels, filters, exact: true })
+        sizes().map(move |(channels, filters)| Conv { window, channels, filters, exact: true })
     })
 }
 
