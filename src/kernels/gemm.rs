@@ -325,30 +325,48 @@ multiversion! { fn row(c: &mut [f32], a: Matrix<'_>, b: Matrix<'_>, write: Write
 /// `(1, k) · (k, n)`: 8 rows of `B` at a time are added to `C`.
 #[inline(always)]
 fn row_body<F: Fma>(c: &mut [f32], a: Matrix<'_>, b: Matrix<'_>, write: Write) {
-    let [k, n] = [a.cols, b.cols];
-    let rows = |from: usize| -> [&[f32]; 8] {
-        std::array::from_fn(|r| &b.floats[(from + r) * b.row_stride..][..n])
-    };
-    let x = |k: usize| a.floats[k * a.col_stride];
     if write == Overwrite {
         c.fill(0.0);
     }
+    let [k, n] = [a.cols, b.cols];
+    let c = &mut c[..n];
+    let row = |k: usize| (a.floats[k * a.col_stride], &b.floats[k * b.row_stride..][..n]);
     let whole = k / 8 * 8;
     for k in (0..whole).step_by(8) {
-        let xs: [f32; 8] = std::array::from_fn(|r| x(k + r));
-        let rows = rows(k);
-        for (j, c) in c.iter_mut().enumerate() {
-            let mut sum = *c;
-            for (x, row) in xs.iter().zip(rows) {
-                sum = F::fma(*x, row[j], sum);
-            }
-            *c = sum;
-        }
+        add_rows::<F, 8>(c, std::array::from_fn(|r| row(k + r)));
     }
     for k in whole..k {
-        let row = &b.floats[k * b.row_stride..][..n];
-        c.iter_mut().zip(row).for_each(|(c, &y)| *c = F::fma(x(k), y, *c));
+        add_rows::<F, 1>(c, [row(k)]);
     }
+}
+
+#[inline(always)]
+fn add_rows<F: Fma, const R: usize>(c: &mut [f32], rows: [(f32, &[f32]); R]) {
+    let next = add_columns::<F, R, 16>(c, rows, 0);
+    let next = add_columns::<F, R, 8>(c, rows, next);
+    add_columns::<F, R, 1>(c, rows, next);
+}
+
+/// Adds `B` columns at a time from column `j` on; returns the first that are left.
+#[inline(always)]
+fn add_columns<F: Fma, const R: usize, const B: usize>(
+    c: &mut [f32],
+    rows: [(f32, &[f32]); R],
+    mut j: usize,
+) -> usize {
+    while let Some(c) = c.get_mut(j..j + B) {
+        let c: &mut [f32; B] = c.try_into().unwrap();
+        let mut sums = *c;
+        for (x, row) in rows {
+            let row: &[f32; B] = row[j..j + B].try_into().unwrap();
+            for i in 0..B {
+                sums[i] = F::fma(x, row[i], sums[i]);
+            }
+        }
+        *c = sums;
+        j += B;
+    }
+    j
 }
 
 #[cfg(test)]
