@@ -18,10 +18,10 @@ fn group(blocks: usize) -> usize {
     blocks.div_ceil(MOST_SUMS).max(1)
 }
 
-/// Floats of scratch that [`backward_weights`] works in for `n` images.
+/// Floats of scratch that [`backward_weights`] works in for `n` images: a sum for each group but the first.
 pub(crate) fn scratch_len(conv: &Conv, n: usize) -> usize {
     let blocks = n.div_ceil(LANES);
-    blocks.div_ceil(group(blocks)) * sum_len(conv)
+    blocks.div_ceil(group(blocks)).saturating_sub(1) * sum_len(conv)
 }
 
 /// Floats of the gradients to weights and bias.
@@ -96,13 +96,13 @@ pub(crate) fn backward_weights(
     let (x, dy) = (lanes(x), lanes(dy));
     let blocks = dy.len() / y_len;
     let group = group(blocks);
-    let sums = &mut sums[..blocks.div_ceil(group) * sum_len(conv)];
-    let groups = sums
-        .par_chunks_mut(sum_len(conv))
+    let sums = &mut sums[..scratch_len(conv, blocks * LANES)];
+    let others = sums.par_chunks_exact_mut(sum_len(conv)).map(|sum| sum.split_at_mut(w_len));
+    let groups = rayon::iter::once((&mut *dw, &mut *dbias))
+        .chain(others)
         .zip(x.par_chunks(group * x_len))
         .zip(dy.par_chunks(group * y_len));
-    groups.worth(flops(conv.flops(blocks * LANES))).for_each(|((sum, x), dy)| {
-        let (dw, db) = sum.split_at_mut(w_len);
+    groups.worth(flops(conv.flops(blocks * LANES))).for_each(|(((dw, db), x), dy)| {
         // A single pixel under a kernel of one: with a larger one there are taps beside it.
         let Conv { channels: c, filters: f, .. } = *conv;
         if conv.lens() == [c, c * f, f] {
@@ -111,11 +111,7 @@ pub(crate) fn backward_weights(
             conv_weights::backward_weights(level(), conv, x, dy, dw, db);
         }
     });
-    let mut sums = sums.chunks_exact(sum_len(conv)).map(|sum| sum.split_at(w_len));
-    let Some((first_dw, first_db)) = sums.next() else { return };
-    dw.copy_from_slice(first_dw);
-    dbias.iter_mut().zip(first_db).for_each(|(db, first)| *db = *first);
-    for (more_dw, more_db) in sums {
+    for (more_dw, more_db) in sums.chunks_exact(sum_len(conv)).map(|sum| sum.split_at(w_len)) {
         dw.iter_mut().zip(more_dw).for_each(|(dw, more)| *dw += more);
         dbias.iter_mut().zip(more_db).for_each(|(db, more)| *db += more);
     }
