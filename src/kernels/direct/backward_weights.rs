@@ -112,6 +112,43 @@ with_vectors! {
         Gradient::add_products::<V>
 }
 
+with_vectors! {
+    fn pack(here: Range<usize>, f: usize, dy: &[f32], packed: &mut [f32], db: &mut [f32]) =
+        pack_body::<V>
+}
+
+/// Copies the filters `here` of all pixels of `dy (pixels, f)` to `packed (pixels, widest)`, zeros behind
+/// them, and adds their sums over the pixels to `db (widest)`.
+#[inline(always)]
+fn pack_body<V: Vector>(
+    here: Range<usize>,
+    f: usize,
+    dy: &[f32],
+    packed: &mut [f32],
+    db: &mut [f32],
+) {
+    let used = here.len();
+    let pixels = packed.chunks_exact_mut(db.len()).zip(dy.chunks_exact(f));
+    let pixels = pixels.map(|(to, dy)| (to, &dy[here.clone()]));
+    if used == 2 * V::LANES {
+        let mut sums = [V::splat(0.0); 2];
+        for (to, from) in pixels {
+            let dy = <[V; 2]>::load(from);
+            dy.store(to);
+            sums = sums.plus(dy);
+        }
+        sums.plus(Vector::load(db)).store(db);
+    } else {
+        let mut sums = [0.0; 32];
+        for (to, from) in pixels {
+            to[..used].copy_from_slice(from);
+            to[used..].fill(0.0);
+            sums.iter_mut().zip(from).for_each(|(sum, term)| *sum += term);
+        }
+        db.iter_mut().zip(&sums).for_each(|(db, sum)| *db += sum);
+    }
+}
+
 impl Gradient {
     fn new(level: Level, conv: &Conv, n: usize) -> Self {
         let panels = panels(widest_panel(level), conv.filters).count();
@@ -142,14 +179,7 @@ impl Gradient {
         let dy = &dy[oy.start * ow * f..oy.end * ow * f];
         let (slab, db) = slab.split_at_mut(slab.len() - widest);
         with_scratch(oy.len() * ow * widest, |packed| {
-            let mut sums = [0.0; 32];
-            for (to, from) in packed.chunks_exact_mut(widest).zip(dy.chunks_exact(f)) {
-                let from = &from[first..][..used];
-                to[..used].copy_from_slice(from);
-                to[used..].fill(0.0);
-                sums.iter_mut().zip(from).for_each(|(sum, term)| *sum += term);
-            }
-            db.iter_mut().zip(&sums).for_each(|(db, sum)| *db += sum);
+            pack(self.level, first..first + used, f, dy, packed, db);
             self.source.with_rows(x, oy.clone(), |x| {
                 add_products(self.level, self, &Band { oy, x: &x, dy: packed }, used, slab);
             });
