@@ -5,7 +5,7 @@
 //! has rows.
 
 use super::gemm::{Matrix, Write};
-use super::simd::Level;
+use super::simd::{Level, prefetch};
 use super::vector::{Vector, with_vectors};
 use std::ops::Range;
 
@@ -265,24 +265,6 @@ fn tile<V: Vector, const K_MAJOR: bool, const R: usize, const W: usize>(
         }
     }
     sums
-}
-
-/// Asks for the cache line of `floats[at]`, which is read soon, if there is one. Rows of a large matrix are
-/// too many at a time for the processor to guess it.
-#[inline(always)]
-#[allow(unsafe_code)]
-fn prefetch(floats: &[f32], at: usize) {
-    #[cfg(target_arch = "x86_64")]
-    {
-        use std::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
-
-        if let Some(float) = floats.get(at) {
-            // SAFETY: a hint, which reads nothing and faults nowhere; all of x86-64 has it.
-            unsafe { _mm_prefetch::<_MM_HINT_T1>(std::ptr::from_ref(float).cast()) };
-        }
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    let _ = (floats, at);
 }
 
 impl Output<'_> {

@@ -45,11 +45,20 @@ impl Product<'_> {
 
     #[inline(always)]
     fn lanes_of_pixels<V: Vector>(&self, x: &Planes<'_>, y: &mut [f32]) {
-        // With 4 vectors of pixels tiles take up to 24 of 32 registers, with 2 up to 12 of 16.
+        // As many vectors of pixels as fill registers with sums: up to 24 of 32, or 12 of 16.
         if V::LANES < 16 {
-            by_size!(self.filters, 1 2 3 4 5 6, F => self.tiles_of_pixels::<V, F, 2>(x, y), 7 8, F => self.tiles_of_pixels::<V, F, 1>(x, y))
+            by_size!(self.filters,
+                1, F => self.tiles_of_pixels::<V, F, 8>(x, y),
+                2, F => self.tiles_of_pixels::<V, F, 4>(x, y),
+                3, F => self.tiles_of_pixels::<V, F, 3>(x, y),
+                4 5 6, F => self.tiles_of_pixels::<V, F, 2>(x, y),
+                7 8, F => self.tiles_of_pixels::<V, F, 1>(x, y)
+            )
         } else {
-            by_size!(self.filters, 1 2 3 4 5 6, F => self.tiles_of_pixels::<V, F, 4>(x, y), 7 8, F => self.tiles_of_pixels::<V, F, 2>(x, y))
+            by_size!(self.filters,
+                1 2 3 4 5 6, F => self.tiles_of_pixels::<V, F, 4>(x, y),
+                7 8, F => self.tiles_of_pixels::<V, F, 2>(x, y)
+            )
         }
     }
 
