@@ -35,7 +35,7 @@ impl Product<'_> {
         let (source, rows) = (&self.source, oy.len());
         let height = rows + source.reach()[0];
         let (plane, width) = (height * source.covered, source.covered);
-        // Tiles may end behind the last window: up to 64 floats on AVX-512.
+        // Tiles may end behind the last window, by up to 64 floats.
         with_scratch(source.channels * plane + 64, |floats| {
             source.copy_to_planes(image, oy.start, height, floats);
             let x = &Planes { floats, pitch: [plane, width], rows };
