@@ -39,6 +39,7 @@ impl HeldOut<'_> {
         let data = Data::inputs(lend(&self.x), network.shapes(&network.inputs), "report")?;
         let n = data.len();
         for labels in &self.y {
+            labels.check().or_else(|why| refuse(format!("the labels {why}")))?;
             match labels.dims().first() {
                 Some(&count) if count == n => {}
                 count => {
