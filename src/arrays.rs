@@ -28,4 +28,36 @@ macro_rules! element {
         }
     )*};
 }
-element!(f64, u8, i8, u16, i16, u32, i32, u64, i64, usize);
+element!(f64, u8, i8, u16, i16, u32, i32, u64, i64, usize, isize);
+
+#[cfg(test)]
+mod tests {
+    use super::Element;
+    use ndarray::array;
+
+    fn floats<A: Element>(one: A, two: A) -> Vec<f32> {
+        let array = array![[one, two], [two, one]];
+        let mut turned = A::to_f32(array.t()).into_owned();
+        turned.extend(A::to_f32(array.row(0)).iter());
+        turned
+    }
+
+    #[test]
+    fn all_kinds_of_numbers_are_taken() {
+        let all = [
+            floats(1f32, 2.0),
+            floats(1f64, 2.0),
+            floats(1u8, 2),
+            floats(1i8, 2),
+            floats(1u16, 2),
+            floats(1i16, 2),
+            floats(1u32, 2),
+            floats(1i32, 2),
+            floats(1u64, 2),
+            floats(1i64, 2),
+            floats(1usize, 2),
+            floats(1isize, 2),
+        ];
+        assert!(all.iter().all(|floats| floats == &[1.0, 2.0, 2.0, 1.0, 1.0, 2.0]));
+    }
+}

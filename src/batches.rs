@@ -239,6 +239,7 @@ impl<'a> Columns<'a> {
                     with_count("n", shape),
                 )));
             }
+            column.check().map_err(|why| Error::data(format!("{who}: {what}{which} {why}")))?;
             if i == 0 {
                 checked.n = dims[0];
             }
@@ -353,7 +354,7 @@ fn advice_on_inputs(dims: &[usize], shape: &Shape) -> &'static str {
         && dims[1..] == shape[..shape.len() - 1]
     {
         "grey images have one channel: use insert_axis with the last axis"
-    } else if dims.get(1..).is_some_and(|d| d.iter().product::<usize>() == shape.size()) {
+    } else if dims.get(1..).is_some_and(|dims| Shape::from(dims).size() == shape.size()) {
         "the sizes agree: reshape with to_shape or into_shape_with_order"
     } else {
         "change the data or the model's Input"

@@ -8,6 +8,7 @@ use ndarray::{ArrayBase, ArrayView, Data, Dimension};
 use crate::arrays::Element;
 use crate::error::Result;
 use crate::shape::Shape;
+use crate::words::counted;
 
 /// Samples that are made when they are needed: images too many for the memory, decoded from files or
 /// changed a little for every epoch. Keras: `PyDataset`.
@@ -108,6 +109,20 @@ impl<'a> Column<'a> {
         Self::Array { dims: array.shape().to_vec(), floats: A::to_f32(array) }
     }
 
+    /// Refuses an array whose numbers are not as many as its shape says, as the end of a sentence.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        match self {
+            Self::Array { dims, floats } if Shape::from(&dims[..]).size() != floats.len() => {
+                Err(format!(
+                    "have the shape {} and {}; give as many as the shape says",
+                    Shape::from(&dims[..]),
+                    counted(floats.len(), "float")
+                ))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// The same samples, for somebody who takes a column.
     #[cfg(feature = "report")]
     pub(crate) fn lend(&self) -> Column<'_> {
@@ -130,17 +145,30 @@ impl<'a> Column<'a> {
 
 /// What `fit`, `evaluate` and `predict` take: a reference to an `ndarray` array of any numbers whose
 /// first axis counts the samples, or to [`Samples`] that are made when they are needed; an array or `Vec`
-/// of views, or an array of `&dyn Samples`, for a model with several inputs or outputs.
+/// of views, or an array of `&dyn Samples`, for a model with several inputs or outputs. Views of other
+/// numbers of axes, such as images and rows, go together by `into_dyn`, all others by their [`Column`]s.
 ///
 /// ```
+/// use convnet::IntoSamples;
 /// use convnet::prelude::*;
-/// use ndarray::{Array2, ArrayView2};
+/// use ndarray::Array2;
 ///
 /// let (a, b) = (Input::new(3), Input::new(3));
 /// let model = Model::new([&a, &b], [&a, &b].apply(Add::new())?)?;
 /// let (x, y) = (Array2::<f32>::ones((5, 3)), Array2::<f32>::ones((5, 3)));
 /// let sum = model.predict([x.view(), y.view()])?;
 /// assert!(sum.iter().all(|&s| s == 2.0));
+///
+/// let image = Input::new([1, 3, 1]);
+/// let both = (&image.apply(Flatten::new())?, &b).apply(Add::new())?;
+/// let model = Model::new((&image, &b), both)?;
+/// let images = x.to_shape((5, 1, 3, 1)).unwrap();
+/// assert_eq!(model.predict([images.view().into_dyn(), y.view().into_dyn()])?, sum);
+///
+/// let bytes = images.mapv(|x| x as u8);
+/// let columns = [(&bytes).into_samples(), (&y).into_samples()];
+/// let columns: Vec<convnet::Column<'_>> = columns.into_iter().flatten().collect();
+/// assert_eq!(model.predict(columns)?, sum);
 /// # Ok::<(), convnet::Error>(())
 /// ```
 pub trait IntoSamples<'a> {

@@ -65,6 +65,31 @@ fn frozen_layers_keep_their_weights_and_statistics() {
     }
 }
 
+#[test]
+fn weights_are_restored_though_other_layers_are_frozen_now() {
+    let mut one = base();
+    let mut snapshot = one.snapshot();
+    for names in [vec!["conv2d"], vec!["batch_normalization"], vec!["dense", "conv2d"]] {
+        let mut other = base().seed(9).trainable(&names, false).unwrap();
+        other.restore(&snapshot);
+        assert_eq!(other.weights(), one.weights(), "{names:?}");
+        one = one.seed(names.len() as u64);
+        other.restore(&one.snapshot());
+        other.snapshot_into(&mut snapshot);
+        one = one.seed(9);
+        one.restore(&snapshot);
+        assert_eq!(other.weights(), one.weights(), "{names:?}");
+    }
+}
+
+#[test]
+#[should_panic(expected = "the snapshot is of a model with other weights")]
+fn a_snapshot_of_another_model() {
+    let x = Input::new(3);
+    let mut other = Model::new(&x, x.apply(Dense::new(2)).unwrap()).unwrap();
+    other.restore(&base().snapshot());
+}
+
 /// Frozen when it was applied or later: the same training.
 #[test]
 fn it_does_not_matter_where_a_layer_was_frozen() {

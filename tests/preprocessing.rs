@@ -61,6 +61,8 @@ fn nothing_to_scale() {
     refused(MinMax::fit(&Array2::<f32>::zeros((3, 2))), "every value is 0; wanted at least two");
     refused(MinMax::fit(&Array2::<f32>::zeros((0, 2))), "the array of shape [0, 2] is empty");
     refused(MinMax::fit(&array![0.0, f32::NAN]), "value 1 (counted from 0");
+    // It was infinite, and what is between became NaN.
+    refused(MinMax::fit(&array![f32::MIN, 1.0, f32::MAX]), "more than a float holds");
     let scaler = MinMax::fit(&array![0.0_f32, 1.0]).unwrap();
     refused(scaler.apply(&array![f32::INFINITY]), "is NaN or infinite");
     refused(scaler.apply(&Array1::<f32>::zeros(0)), "is empty");
@@ -72,6 +74,8 @@ fn nothing_to_standardise() {
     let mut x = Array2::from_elem((1000, 2), 0.1_f32);
     x[[0, 0]] = 1.0;
     refused(Standardize::fit(&x), "every value of channel 1 is 0.1");
+    // Half of the smallest number there is.
+    refused(Standardize::fit(&array![[0.0], [1e-45_f32]]), "deviation of channel 0 is too small");
     refused(Standardize::fit(&array![[f32::NAN]]), "is NaN or infinite");
     refused(Standardize::fit(&Array2::<u8>::zeros((2, 0))), "the array of shape [2, 0] is empty");
     refused(Standardize::fit(&ArrayD::<u8>::zeros(IxDyn(&[]))), "got a single number");

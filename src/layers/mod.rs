@@ -358,6 +358,9 @@ impl From<((usize, usize), (usize, usize))> for Margins {
     }
 }
 
+/// The longest stride that is taken as it is on an image that is smaller.
+const LONGEST_STRIDE: usize = 1 << 16;
+
 /// How a kernel or a pool, called `what`, of a size, with strides and a dilation, moves over an image of
 /// this height and width.
 fn window(
@@ -379,7 +382,9 @@ fn window(
             "its strides are {strides} and its dilation_rate is {dilation}; one of them has to be 1"
         ));
     }
-    Window::new(image, size.0, strides.0, dilation.0, padding).ok_or_else(|| {
+    // From the image on all strides do the same; of the longest no product fits a number.
+    let strides = [0, 1].map(|axis| strides.0[axis].min(image[axis].max(LONGEST_STRIDE)));
+    Window::new(image, size.0, strides, dilation.0, padding).ok_or_else(|| {
         let dilation =
             if dilated { format!(" with dilation_rate {dilation}") } else { String::new() };
         format!("a {size} {what}{dilation} does not fit; use padding(Same) or a smaller {what}")

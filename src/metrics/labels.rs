@@ -105,6 +105,10 @@ fn read<A: Label>(
             let rows = rows.axis_iter(Axis(0)).enumerate();
             Ok((rows.map(label).collect::<Result<_, _>>()?, Some(classes)))
         }
+        [n, 1] => Err(format!(
+            "{side} has the shape ({n}, 1); hand in labels ({n}): remove_axis(Axis(1)), of probabilities \
+             after mapv(|p| u8::from(p > 0.5))"
+        )),
         ref shape => Err(format!(
             "{side} has the shape ({}); hand in labels (n) or rows of scores (n, classes) with 2 to \
              {MAX_CLASSES} classes",
@@ -197,7 +201,11 @@ mod tests {
         refuses(&Array1::<u8>::zeros(0), &one, "truth is empty");
         refuses(&one, &Array2::<f32>::zeros((0, 10)), "predicted is empty");
         refuses(&one, &Array2::<f32>::zeros((1, 0)), "predicted has the shape (1, 0);");
-        refuses(&one, &array![[0.7f32]], "predicted has the shape (1, 1);");
+        refuses(
+            &one,
+            &array![[0.7f32]],
+            "predicted has the shape (1, 1); hand in labels (1): remove",
+        );
         refuses(&Array3::<f32>::zeros((1, 2, 2)), &one, "truth has the shape (1, 2, 2);");
         refuses(&ndarray::arr0(1), &one, "truth has the shape ();");
         refuses(&array![[0.3f32, 0.7]], &one, "truth of sample 0 is not one-hot;");

@@ -1,6 +1,6 @@
 //! A model: the sorted steps of a graph and all its weights. Predicts; `compile` makes it trainable.
 
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Range};
 use std::sync::{Mutex, PoisonError};
 
 use ndarray::{ArrayBase, ArrayD, ArrayViewD, Dimension, IxDyn};
@@ -70,6 +70,8 @@ pub struct Model {
 pub struct Snapshot {
     weights: Buffer,
     state: Buffer,
+    /// Where each weight lies, in the layers' order: elsewhere once other layers are trained.
+    places: Vec<Range<usize>>,
 }
 
 impl Model {
@@ -149,25 +151,55 @@ impl Model {
 
     /// A copy of all weights, frozen ones included.
     pub fn snapshot(&self) -> Snapshot {
-        Snapshot { weights: self.weights.clone(), state: self.state.clone() }
+        Snapshot {
+            weights: self.weights.clone(),
+            state: self.state.clone(),
+            places: self.network.weights().map(|(_, place)| place).collect(),
+        }
     }
 
     /// Writes all weights over an earlier copy of them.
     ///
     /// # Panics
     /// If the copy has other numbers of weights than the model.
+    #[track_caller]
     pub fn snapshot_into(&self, snapshot: &mut Snapshot) {
-        snapshot.weights.copy_from_slice(&self.weights);
-        snapshot.state.copy_from_slice(&self.state);
+        self.assert_fits(snapshot);
+        let Snapshot { weights, state, places } = snapshot;
+        for ((spec, from), to) in self.network.weights().zip(&*places) {
+            let (all, copy) = if spec.trainable {
+                (&self.weights, &mut *weights)
+            } else {
+                (&self.state, &mut *state)
+            };
+            copy[to.clone()].copy_from_slice(&all[from]);
+        }
     }
 
-    /// Puts all weights back to what they were.
+    /// Puts all weights back to what they were, also if other layers were
+    /// [trainable](Model::trainable) then.
     ///
     /// # Panics
     /// If the copy has other numbers of weights than the model.
+    #[track_caller]
     pub fn restore(&mut self, snapshot: &Snapshot) {
-        self.weights.copy_from_slice(&snapshot.weights);
-        self.state.copy_from_slice(&snapshot.state);
+        self.assert_fits(snapshot);
+        let Self { network, weights, state, .. } = self;
+        for ((spec, to), from) in network.weights().zip(&snapshot.places) {
+            let (all, copy) = if spec.trainable {
+                (&mut *weights, &snapshot.weights)
+            } else {
+                (&mut *state, &snapshot.state)
+            };
+            all[to].copy_from_slice(&copy[from.clone()]);
+        }
+    }
+
+    #[track_caller]
+    fn assert_fits(&self, snapshot: &Snapshot) {
+        let own = self.network.weights().map(|(_, place)| place.len());
+        let theirs = snapshot.places.iter().map(Range::len);
+        assert!(own.eq(theirs), "the snapshot is of a model with other weights");
     }
 
     /// The output for each sample of `x`, in inference mode, for a model with one output.

@@ -106,7 +106,13 @@ impl Network {
             network.steps.push(step);
         }
         network.place_weights();
-        Ok(network)
+        let mut taken = HashSet::new();
+        match network.weight_names().into_iter().find(|name| !taken.insert(name.clone())) {
+            Some(name) => Err(Error::graph(format!(
+                "model: two weights are called `{name}`; give each weight of a layer a name of its own"
+            ))),
+            None => Ok(network),
+        }
     }
 
     fn step(&self, node: &Node, name: String, index_of: &HashMap<usize, usize>) -> Step {

@@ -40,7 +40,10 @@ impl Model {
 
     /// All weights with this before their names.
     pub(crate) fn tensors(&self, prefix: &str) -> impl Iterator<Item = (String, Tensor<'_>)> {
-        self.network.tensors(prefix, &self.weights, &self.state)
+        self.network.named_weights().map(move |(name, spec, place)| {
+            let floats = if spec.trainable { &self.weights } else { &self.state };
+            (format!("{prefix}{name}"), Tensor::new(&spec.shape, &floats[place]))
+        })
     }
 
     /// Those of an earlier copy.
@@ -49,7 +52,11 @@ impl Model {
         snapshot: &'s Snapshot,
         prefix: &str,
     ) -> impl Iterator<Item = (String, Tensor<'s>)> {
-        self.network.tensors(prefix, &snapshot.weights, &snapshot.state)
+        let weights = self.network.named_weights().zip(&snapshot.places);
+        weights.map(move |((name, spec, _), place)| {
+            let floats = if spec.trainable { &snapshot.weights } else { &snapshot.state };
+            (format!("{prefix}{name}"), Tensor::new(&spec.shape, &floats[place.clone()]))
+        })
     }
 
     /// Replaces all weights by those in a file that [`save_weights`](Model::save_weights) or
@@ -117,7 +124,7 @@ impl Model {
         let mut snapshot = self.snapshot();
         for (name, spec, place) in self.network.named_weights() {
             if wanted.contains(&name) {
-                let Snapshot { weights, state } = &mut snapshot;
+                let Snapshot { weights, state, .. } = &mut snapshot;
                 let floats = if spec.trainable { &mut **weights } else { &mut **state };
                 file.read(&format!("{prefix}{name}"), &mut floats[place])?;
             }
@@ -130,19 +137,6 @@ impl Network {
     /// The names of all weights.
     pub(crate) fn weight_names(&self) -> Vec<String> {
         self.named_weights().map(|(name, ..)| name).collect()
-    }
-
-    /// All weights that lie in these floats, with this before their names.
-    fn tensors<'s>(
-        &'s self,
-        prefix: &str,
-        weights: &'s [f32],
-        state: &'s [f32],
-    ) -> impl Iterator<Item = (String, Tensor<'s>)> {
-        self.named_weights().map(move |(name, spec, place)| {
-            let floats = if spec.trainable { weights } else { state };
-            (format!("{prefix}{name}"), Tensor::new(&spec.shape, &floats[place]))
-        })
     }
 
     /// How the tensors of a file and the weights compare.

@@ -40,10 +40,11 @@ pub struct MinMax {
 }
 
 impl MinMax {
-    /// Takes the smallest and the greatest value of an array of any shape, of floats or bytes.
+    /// Takes the smallest and the greatest value of an array of any shape, of `f32` or bytes.
     ///
     /// # Errors
-    /// The array is empty, has a value that is NaN or infinite, or holds one value only.
+    /// The array is empty, has a value that is NaN or infinite, holds one value only, or values so far
+    /// apart that a float does not hold the difference.
     pub fn fit<A, S, D>(x: &ArrayBase<S, D>) -> Result<Self>
     where
         A: Copy + Into<f32>,
@@ -57,6 +58,12 @@ impl MinMax {
         if min == max {
             return Err(Error::data(format!(
                 "min-max scaling: every value is {min}; wanted at least two different values"
+            )));
+        }
+        if !(max - min).is_finite() {
+            return Err(Error::data(format!(
+                "min-max scaling: the values lie between {min} and {max}, which is more than a float \
+                 holds; wanted smaller ones"
             )));
         }
         Ok(Self { min, max })
@@ -105,7 +112,7 @@ pub struct Standardize {
 
 impl Standardize {
     /// Takes the mean and the standard deviation of each channel of an array `(.., channels)`, of
-    /// floats or bytes; sums are taken in `f64`.
+    /// `f32` or bytes; sums are taken in `f64`.
     ///
     /// # Errors
     /// The array is empty, has a value that is NaN or infinite, or a channel holds one value only.
@@ -133,6 +140,12 @@ impl Standardize {
             let variance = x.iter().map(|x| (value(x) - m).powi(2)).sum::<f64>() / n;
             mean.push(m as f32);
             std.push(variance.sqrt() as f32);
+            if std[channel] == 0.0 {
+                return Err(Error::data(format!(
+                    "standardisation: the standard deviation of channel {channel} is too small for a \
+                     float; leave the channel out"
+                )));
+            }
         }
         Ok(Self { mean, std })
     }

@@ -6,6 +6,7 @@ use ndarray::Array2;
 
 use crate::batches::Data;
 use crate::error::{Error, Result};
+use crate::losses::{CategoricalCrossentropy, Loss};
 use crate::metrics::arg_max;
 use crate::model::Model;
 use crate::samples::Column;
@@ -38,6 +39,7 @@ impl HeldOut<'_> {
         let data = Data::inputs(lend(&self.x), network.shapes(&network.inputs), "report")?;
         let n = data.len();
         for labels in &self.y {
+            labels.check().or_else(|why| refuse(format!("the labels {why}")))?;
             match labels.dims().first() {
                 Some(&count) if count == n => {}
                 count => {
@@ -102,8 +104,15 @@ impl HeldOut<'_> {
             return Ok(Err("The labels are not numbers.".to_string()));
         };
         let width: usize = dims[1..].iter().product();
+        let no_classes = || format!("The labels are not classes of {}.", classes.max(2));
         if width == classes && width > 1 {
-            return Ok(Ok(floats.chunks_exact(width).map(arg_max).collect()));
+            let rows = floats.chunks_exact(width);
+            let distribution = |row: &[f32]| {
+                CategoricalCrossentropy.check_target(&Shape::from(width), row).is_ok()
+            };
+            let all = floats.iter().all(|label| label.is_finite());
+            let all = all && rows.clone().all(distribution);
+            return Ok(if all { Ok(rows.map(arg_max).collect()) } else { Err(no_classes()) });
         }
         let class = |&label: &f32| {
             let whole = label >= 0.0 && label.fract() == 0.0 && label < classes.max(2) as f32;
@@ -111,7 +120,7 @@ impl HeldOut<'_> {
         };
         let truth: Option<Vec<usize>> = floats.iter().map(class).collect();
         let truth = truth.filter(|truth| truth.len() == samples.len());
-        Ok(truth.ok_or_else(|| format!("The labels are not classes of {}.", classes.max(2))))
+        Ok(truth.ok_or_else(no_classes))
     }
 
     /// What the model makes of all samples, or why it is no classifier.

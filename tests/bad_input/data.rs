@@ -1,6 +1,7 @@
 //! Arrays that do not fit the model: refused by `fit`, `evaluate` and `predict` before any work.
 
 use crate::{classifier, inputs, labels, one_hot, refused, silent, sparse_classifier};
+use convnet::Column;
 use convnet::ErrorKind::Data;
 use convnet::prelude::*;
 use ndarray::{Array, Array1, Array2, Array3, Array4, array};
@@ -112,6 +113,42 @@ fn unequal_lengths() {
         Data,
         "predict: the inputs (array 2 of 2) have the shape (5, 4), the model wants (n, 3); change \
          the data or the model's Input",
+    );
+}
+
+/// Made by hand, which is how inputs of several kinds of numbers come to one model.
+#[test]
+fn columns_of_fewer_or_more_numbers_than_their_shape_says() {
+    let column = |floats: usize, dims: &[usize]| {
+        vec![Column::Array { dims: dims.to_vec(), floats: vec![0.0; floats].into() }]
+    };
+    let mut model = sparse_classifier();
+    for (floats, dims, found) in [
+        (5, [8, 3], "(8, 3) and 5 floats"),
+        (25, [8, 3], "(8, 3) and 25 floats"),
+        (1, [usize::MAX, 3], "(18446744073709551615, 3) and 1 float"),
+    ] {
+        let end = "give as many as the shape says";
+        refused(
+            model.predict(column(floats, &dims)),
+            Data,
+            &format!("predict: the inputs have the shape {found}; {end}"),
+        );
+    }
+    let error = model.predict(column(0, &[1, usize::MAX, 3])).unwrap_err().to_string();
+    assert!(error.starts_with("predict: the inputs have the shape (1, 18446744073709551615, 3), "));
+    refused(
+        model.fit(&inputs(), column(7, &[8]), silent()),
+        Data,
+        "fit: the labels have the shape (8) and 7 floats; give as many as the shape says",
+    );
+    assert!(model.fit(column(24, &[8, 3]), column(8, &[8]), silent()).is_ok());
+    let folder = tempfile::tempdir().unwrap();
+    let report = convnet::report::Report::new(folder.path());
+    refused(
+        report.samples(&inputs(), column(7, &[8])).write(&model),
+        Data,
+        "report: the labels have the shape (8) and 7 floats; give as many as the shape says",
     );
 }
 

@@ -2,6 +2,8 @@
 
 use crate::refused;
 use convnet::ErrorKind::Graph;
+use convnet::Shape;
+use convnet::layers::{Backward, Infer, WeightSpec};
 use convnet::prelude::*;
 
 #[test]
@@ -68,6 +70,47 @@ fn names_used_twice_or_empty() {
         Graph,
         "model: the name `` is empty; give every layer a name of its own",
     );
+}
+
+/// A layer that wants weights of these names.
+#[derive(Debug)]
+struct Wants(&'static [&'static str]);
+
+impl Layer for Wants {
+    fn class_name(&self) -> &'static str {
+        "Wants"
+    }
+
+    fn output_shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
+        Ok(inputs[0].clone())
+    }
+
+    fn weights(&self, _inputs: &[Shape]) -> Vec<WeightSpec> {
+        let weight = |name: &&'static str| WeightSpec::trainable(name, 2, Initializer::Ones);
+        self.0.iter().map(weight).collect()
+    }
+
+    fn infer(&self, _pass: Infer<'_>) {}
+
+    fn backward(&self, _pass: Backward<'_>) {}
+}
+
+/// They would have been one tensor of a file: to save them panicked.
+#[test]
+fn weights_of_the_same_name() {
+    let x = Input::new(3);
+    refused(
+        Model::new(&x, x.apply(Wants(&["kernel", "bias", "kernel"])).unwrap()),
+        Graph,
+        "model: two weights are called `wants/kernel`; give each weight of a layer a name of its own",
+    );
+    let one = x.apply(Wants(&["b/kernel"]).name("a")).unwrap();
+    refused(
+        Model::new(&x, one.apply(Wants(&["kernel"]).name("a/b")).unwrap()),
+        Graph,
+        "model: two weights are called `a/b/kernel`; give each weight of a layer a name of its own",
+    );
+    assert!(Model::new(&x, one.apply(Wants(&["kernel"]).name("b")).unwrap()).is_ok());
 }
 
 #[test]

@@ -296,3 +296,37 @@ fn enormous_strides_and_pools_compute() {
         }
     }
 }
+
+/// With several channels it was the product with these that overflowed.
+#[test]
+fn enormous_strides_with_channels() {
+    let image = Input::new([4, 5, 3]);
+    let x = ndarray::Array4::from_shape_fn((2, 4, 5, 3), |(n, y, x, c)| {
+        ((n * 7 + y * 5 + x * 3 + c) % 11) as f32
+    });
+    let y = ndarray::array![0u8, 1];
+    let trained = |node: Node| {
+        let class = node.apply(Flatten::new()).unwrap();
+        let class = class.apply(Dense::new(2).activation(Softmax)).unwrap();
+        let model = Model::new(&image, &class).unwrap();
+        let mut model = model.compile(SGD::default(), SparseCategoricalCrossentropy, ());
+        let loss = model.train_on_batch(&x, &y, 0).unwrap();
+        (loss, model.predict(&x).unwrap())
+    };
+    let layers = |strides: usize, padding| {
+        [
+            image.apply(Conv2D::new(2, 3).strides(strides).padding(padding)),
+            image.apply(Conv2D::new(3, 3).groups(3).strides(strides).padding(padding)),
+            image.apply(DepthwiseConv2D::new(3).strides((strides, 5)).padding(padding)),
+            image.apply(SeparableConv2D::new(2, 3).strides((5, strides)).padding(padding)),
+            image.apply(MaxPool2D::new(3).strides(strides).padding(padding)),
+            image.apply(AveragePooling2D::new(3).strides(strides).padding(padding)),
+        ]
+        .map(|node| trained(node.unwrap()))
+    };
+    for padding in [Same, Valid] {
+        for strides in [usize::MAX, usize::MAX / 3, 1 << 62, 1 << 20] {
+            assert_eq!(layers(strides, padding), layers(5, padding), "{strides}, {padding:?}");
+        }
+    }
+}

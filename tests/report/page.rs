@@ -242,6 +242,28 @@ fn a_single_probability_and_labels_that_are_no_classes() {
     assert!(text.contains("The labels are not classes of 2."));
 }
 
+/// As many numbers as the model gives, but no distribution over classes.
+#[test]
+fn labels_that_are_measures_or_several_classes_at_once_are_not_judged() {
+    let image = Input::new([4, 4, 1]);
+    let y = image.apply(Flatten::new()).unwrap().apply(Dense::new(3)).unwrap();
+    let model = Model::new(&image, &y).unwrap();
+    let x = numbers((20, 4, 4, 1));
+    let page = |labels: &Array2<f32>| {
+        let folder = tempfile::tempdir().unwrap();
+        of(&model, Report::new(folder.path()).samples(&x, labels), folder.path())
+    };
+    let several = Array2::from_shape_fn((20, 3), |(i, class)| (i >> class & 1) as f32);
+    let missing = Array2::from_elem((20, 3), f32::NAN);
+    for labels in [numbers((20, 3)), several, missing] {
+        let page = page(&labels);
+        assert!(page.contains("The labels are not classes of 3."));
+        assert!(!page.contains("accuracy on 20 samples"));
+    }
+    let smoothed = Array2::from_shape_fn((20, 3), |(i, class)| [0.8, 0.1, 0.1][(i + class) % 3]);
+    assert!(page(&smoothed).contains("accuracy on 20 samples"));
+}
+
 #[test]
 fn saliency_is_dark_where_a_pixel_does_not_count() {
     // The score is the sum of the left half of the image.

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use convnet::callbacks::{BackupAndRestore, Logs, SaveFreq, State, Training};
 use convnet::prelude::*;
-use convnet::{ErrorKind, Result};
+use convnet::{ErrorKind, Result, Snapshot};
 use ndarray::{Array1, Array4};
 
 /// Images that are not hard to tell apart, and their classes.
@@ -239,4 +239,50 @@ fn callbacks_of_ones_own_are_resumed() {
     let fit = settings().callback(&mut counting).resume_from(folder);
     model().fit(&x, &y, fit).unwrap();
     assert_eq!(counting.batches, 4 * 12);
+}
+
+/// Weights that a callback took from the model before some of its layers were frozen lie elsewhere in memory.
+#[test]
+fn weights_from_before_a_layer_was_frozen_are_in_a_backup() {
+    struct Keeping<'a> {
+        folder: &'a Path,
+        weights: Snapshot,
+        resumed: bool,
+    }
+    impl Callback for Keeping<'_> {
+        fn on_train_batch_end(
+            &mut self,
+            _: usize,
+            _: &Logs,
+            training: &mut Training<'_>,
+        ) -> Result<()> {
+            training.back_up(self.folder);
+            training.interrupt();
+            Ok(())
+        }
+        fn state(&self) -> State {
+            State::new().weights("first", &self.weights)
+        }
+        fn set_state(&mut self, state: &State, _: &Training<'_>) -> Result<(), String> {
+            self.resumed = true;
+            self.weights = state.get_weights("first").ok_or("no weights")?.clone();
+            Ok(())
+        }
+    }
+    let (x, y) = data(SAMPLES);
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let frozen = || {
+        let model = model().into_model().seed(1).trainable(["conv2d"], false).unwrap();
+        model.compile(Adam::default(), SparseCategoricalCrossentropy, [Accuracy])
+    };
+    let mut keeping = Keeping { folder, weights: model().snapshot(), resumed: false };
+    frozen().fit(&x, &y, settings().callback(&mut keeping)).unwrap_err();
+    let mut keeping = Keeping { folder, weights: frozen().snapshot(), resumed: false };
+    let fit = settings().callback(&mut keeping).resume_from(folder);
+    frozen().fit(&x, &y, fit).unwrap_err();
+    assert!(keeping.resumed);
+    let mut found = frozen();
+    found.restore(&keeping.weights);
+    assert_eq!(found.weights(), model().weights());
 }
