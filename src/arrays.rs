@@ -6,11 +6,20 @@ use ndarray::{ArrayView, Dimension};
 
 /// A number that an array of images or labels may hold. Everything is computed in `f32`.
 pub trait Element: Copy {
+    /// The nearest `f32`.
+    fn as_f32(self) -> f32;
+
     /// The array's numbers in `f32` and in row-major order; borrowed where they are that already.
-    fn to_f32<D: Dimension>(array: ArrayView<'_, Self, D>) -> Cow<'_, [f32]>;
+    fn to_f32<D: Dimension>(array: ArrayView<'_, Self, D>) -> Cow<'_, [f32]> {
+        Cow::Owned(array.iter().map(|number| number.as_f32()).collect())
+    }
 }
 
 impl Element for f32 {
+    fn as_f32(self) -> f32 {
+        self
+    }
+
     fn to_f32<D: Dimension>(array: ArrayView<'_, f32, D>) -> Cow<'_, [f32]> {
         match array.to_slice() {
             Some(floats) => Cow::Borrowed(floats),
@@ -22,8 +31,8 @@ impl Element for f32 {
 macro_rules! element {
     ($($number:ty),*) => {$(
         impl Element for $number {
-            fn to_f32<D: Dimension>(array: ArrayView<'_, Self, D>) -> Cow<'_, [f32]> {
-                Cow::Owned(array.iter().map(|&number| number as f32).collect())
+            fn as_f32(self) -> f32 {
+                self as f32
             }
         }
     )*};

@@ -318,6 +318,22 @@ fn a_log_that_cannot_be_written() {
 }
 
 #[test]
+fn a_log_whose_separator_columns_are_quoted_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("log.csv");
+    for (separator, said) in [('\n', "'\\n'"), ('"', "'\"'")] {
+        let logger = CSVLogger::new(&path).separator(separator);
+        refused(
+            fit(&mut model(SGD::default()), epochs(2).callback(logger)),
+            ErrorKind::Training,
+            &format!("csv logger: the separator is {said}, which"),
+            "; give another",
+        );
+        assert!(!path.exists());
+    }
+}
+
+#[test]
 fn a_checkpoint_of_the_best_epoch() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("new/{epoch:02}-{loss:.1}.safetensors");

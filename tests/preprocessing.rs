@@ -47,13 +47,15 @@ proptest! {
 }
 
 #[test]
-fn views_and_bytes_are_taken_as_they_are() {
+fn views_and_all_kinds_of_numbers_are_taken_as_they_are() {
     let x = array![[0_u8, 10], [2, 30]];
     let transposed = Standardize::fit(&x.t()).unwrap();
     assert_eq!(transposed, Standardize { mean: vec![5.0, 16.0], std: vec![5.0, 14.0] });
     assert_eq!(transposed.apply(&x.t()).unwrap(), array![[-1.0, -1.0], [1.0, 1.0]]);
     let right = x.slice(ndarray::s![.., 1..]);
     assert_eq!(MinMax::fit(&right).unwrap(), MinMax { min: 10.0, max: 30.0 });
+    assert_eq!(Standardize::fit(&x.mapv(f64::from).t()).unwrap(), transposed);
+    assert_eq!(MinMax::fit(&right.mapv(i64::from)).unwrap(), MinMax { min: 10.0, max: 30.0 });
 }
 
 #[test]

@@ -110,6 +110,12 @@ impl CSVLogger {
 
 impl Callback for CSVLogger {
     fn on_train_begin(&mut self, training: &mut Training<'_>) -> Result<()> {
+        if ['"', '\n', '\r'].contains(&self.separator) {
+            return Err(Error::training(format!(
+                "csv logger: the separator is {:?}, which columns are quoted for; give another",
+                self.separator
+            )));
+        }
         let mut options = OpenOptions::new();
         options.read(true).create(true);
         // What is appended goes to the end wherever was read before.

@@ -8,6 +8,7 @@ use std::fmt::Display;
 
 use ndarray::{Array, Array1, Array2, ArrayBase, Axis, Data, Dimension, Ix1, Ix2, RemoveAxis};
 
+use crate::arrays::Element;
 use crate::{Error, Result, Shape};
 
 mod augmented;
@@ -40,20 +41,20 @@ pub struct MinMax {
 }
 
 impl MinMax {
-    /// Takes the smallest and the greatest value of an array of any shape, of `f32` or bytes.
+    /// Takes the smallest and the greatest value of an array of any shape and any numbers.
     ///
     /// # Errors
     /// The array is empty, has a value that is NaN or infinite, holds one value only, or values so far
     /// apart that a float does not hold the difference.
     pub fn fit<A, S, D>(x: &ArrayBase<S, D>) -> Result<Self>
     where
-        A: Copy + Into<f32>,
+        A: Element,
         S: Data<Elem = A>,
         D: Dimension,
     {
         check_values("min-max scaling", x)?;
         let (min, max) = x.iter().fold((f32::INFINITY, f32::NEG_INFINITY), |(min, max), &x| {
-            (min.min(x.into()), max.max(x.into()))
+            (min.min(x.as_f32()), max.max(x.as_f32()))
         });
         if min == max {
             return Err(Error::data(format!(
@@ -76,13 +77,13 @@ impl MinMax {
     /// The array is empty or has a value that is NaN or infinite.
     pub fn apply<A, S, D>(&self, x: &ArrayBase<S, D>) -> Result<Array<f32, D>>
     where
-        A: Copy + Into<f32>,
+        A: Element,
         S: Data<Elem = A>,
         D: Dimension,
     {
         check_values("min-max scaling", x)?;
         let range = self.max - self.min;
-        Ok(x.mapv(|x| (x.into() - self.min) / range))
+        Ok(x.mapv(|x| (x.as_f32() - self.min) / range))
     }
 }
 
@@ -111,14 +112,14 @@ pub struct Standardize {
 }
 
 impl Standardize {
-    /// Takes the mean and the standard deviation of each channel of an array `(.., channels)`, of
-    /// `f32` or bytes; sums are taken in `f64`.
+    /// Takes the mean and the standard deviation of each channel of an array `(.., channels)` of
+    /// any numbers; sums are taken in `f64`.
     ///
     /// # Errors
     /// The array is empty, has a value that is NaN or infinite, or a channel holds one value only.
     pub fn fit<A, S, D>(x: &ArrayBase<S, D>) -> Result<Self>
     where
-        A: Copy + Into<f32>,
+        A: Element,
         S: Data<Elem = A>,
         D: RemoveAxis,
     {
@@ -126,7 +127,7 @@ impl Standardize {
         let last = last_axis(x)?;
         let (mut mean, mut std) = (Vec::new(), Vec::new());
         for (channel, x) in x.axis_iter(last).enumerate() {
-            let value = |&x: &A| f64::from(x.into());
+            let value = |&x: &A| f64::from(x.as_f32());
             let first = value(x.first().expect("checked not to be empty"));
             // Not `variance == 0`: the mean of many equal values may be rounded away from them.
             if x.iter().all(|x| value(x) == first) {
@@ -156,7 +157,7 @@ impl Standardize {
     /// The array is empty, has a value that is NaN or infinite, or another number of channels.
     pub fn apply<A, S, D>(&self, x: &ArrayBase<S, D>) -> Result<Array<f32, D>>
     where
-        A: Copy + Into<f32>,
+        A: Element,
         S: Data<Elem = A>,
         D: RemoveAxis,
     {
@@ -171,7 +172,7 @@ impl Standardize {
                 self.mean.len()
             )));
         }
-        let mut y = x.mapv(Into::into);
+        let mut y = x.mapv(A::as_f32);
         for (mut y, (mean, std)) in y.axis_iter_mut(last).zip(self.mean.iter().zip(&self.std)) {
             y.mapv_inplace(|x| (x - mean) / std);
         }
@@ -189,14 +190,14 @@ fn last_axis<S: Data, D: Dimension>(x: &ArrayBase<S, D>) -> Result<Axis> {
 
 fn check_values<A, S, D>(who: &str, x: &ArrayBase<S, D>) -> Result<()>
 where
-    A: Copy + Into<f32>,
+    A: Element,
     S: Data<Elem = A>,
     D: Dimension,
 {
     if x.is_empty() {
         return Err(Error::data(format!("{who}: the array of shape {:?} is empty", x.shape())));
     }
-    match x.iter().position(|&x| !x.into().is_finite()) {
+    match x.iter().position(|&x| !x.as_f32().is_finite()) {
         Some(place) => Err(Error::data(format!(
             "{who}: value {place} (counted from 0 in row-major order) of the array of shape {:?} \
              is NaN or infinite",
