@@ -130,14 +130,11 @@ impl Product<'_> {
                 let w =
                     &self.packed[(ky * kw * c + channel) * panel..][..((kw - 1) * c + 1) * panel];
                 for kx in 0..kw {
-                    // SAFETY: `kx` is at most `kw - 1` and `F` at most `panel`.
-                    let (x, w) = unsafe {
-                        let (x_at, w_at) = (kx * dx, kx * c * panel);
-                        (
-                            x.get_unchecked(x_at..x_at + N * V::LANES),
-                            w.get_unchecked(w_at..w_at + F),
-                        )
-                    };
+                    let (x_at, w_at) = (kx * dx, kx * c * panel);
+                    // SAFETY: `kx` is at most `kw - 1`, for which `x` has as many floats behind it.
+                    let x = unsafe { x.get_unchecked(x_at..x_at + N * V::LANES) };
+                    // SAFETY: as above, and `F` is at most `panel`.
+                    let w = unsafe { w.get_unchecked(w_at..w_at + F) };
                     let x: [V; N] = std::array::from_fn(|i| V::load(&x[i * V::LANES..]));
                     for j in 0..F {
                         let w = V::splat(w[j]);
