@@ -47,6 +47,9 @@ pub struct CSVLogger {
     columns: Vec<String>,
 }
 
+/// Columns with one of these are quoted, whatever the separator.
+const QUOTED: [char; 3] = ['"', '\n', '\r'];
+
 impl CSVLogger {
     /// Writes to this file, over one that is there.
     pub fn new(path: impl AsRef<Path>) -> Self {
@@ -71,7 +74,7 @@ impl CSVLogger {
     /// A line of these columns.
     fn line<'c>(&self, columns: impl Iterator<Item = &'c str>) -> String {
         let quoted = |column: &str| {
-            if column.contains([self.separator, '"', '\n', '\r']) {
+            if column.contains(QUOTED) || column.contains(self.separator) {
                 format!("\"{}\"", column.replace('"', "\"\""))
             } else {
                 column.to_string()
@@ -110,7 +113,7 @@ impl CSVLogger {
 
 impl Callback for CSVLogger {
     fn on_train_begin(&mut self, training: &mut Training<'_>) -> Result<()> {
-        if ['"', '\n', '\r'].contains(&self.separator) {
+        if QUOTED.contains(&self.separator) {
             return Err(Error::training(format!(
                 "csv logger: the separator is {:?}, which columns are quoted for; give another",
                 self.separator

@@ -74,6 +74,19 @@ pub struct Snapshot {
     places: Vec<Range<usize>>,
 }
 
+/// Copies every weight from the first to the second of its places. Of the floats the trainable come first.
+fn copy_weights(
+    network: &Network,
+    places: impl Iterator<Item = (Range<usize>, Range<usize>)>,
+    from: [&Buffer; 2],
+    to: [&mut Buffer; 2],
+) {
+    for ((spec, _), (here, there)) in network.weights().zip(places) {
+        let kind = usize::from(!spec.trainable);
+        to[kind][there].copy_from_slice(&from[kind][here]);
+    }
+}
+
 impl Model {
     /// The model that computes `outputs` from `inputs`, its weights drawn from seed 0.
     ///
@@ -154,7 +167,7 @@ impl Model {
         Snapshot {
             weights: self.weights.clone(),
             state: self.state.clone(),
-            places: self.network.weights().map(|(_, place)| place).collect(),
+            places: self.network.places().collect(),
         }
     }
 
@@ -166,14 +179,8 @@ impl Model {
     pub fn snapshot_into(&self, snapshot: &mut Snapshot) {
         self.assert_fits(snapshot);
         let Snapshot { weights, state, places } = snapshot;
-        for ((spec, from), to) in self.network.weights().zip(&*places) {
-            let (all, copy) = if spec.trainable {
-                (&self.weights, &mut *weights)
-            } else {
-                (&self.state, &mut *state)
-            };
-            copy[to.clone()].copy_from_slice(&all[from]);
-        }
+        let places = self.network.places().zip(places.iter().cloned());
+        copy_weights(&self.network, places, [&self.weights, &self.state], [weights, state]);
     }
 
     /// Puts all weights back to what they were, also if other layers were
@@ -185,19 +192,13 @@ impl Model {
     pub fn restore(&mut self, snapshot: &Snapshot) {
         self.assert_fits(snapshot);
         let Self { network, weights, state, .. } = self;
-        for ((spec, to), from) in network.weights().zip(&snapshot.places) {
-            let (all, copy) = if spec.trainable {
-                (&mut *weights, &snapshot.weights)
-            } else {
-                (&mut *state, &snapshot.state)
-            };
-            all[to].copy_from_slice(&copy[from.clone()]);
-        }
+        let places = snapshot.places.iter().cloned().zip(network.places());
+        copy_weights(network, places, [&snapshot.weights, &snapshot.state], [weights, state]);
     }
 
     #[track_caller]
     fn assert_fits(&self, snapshot: &Snapshot) {
-        let own = self.network.weights().map(|(_, place)| place.len());
+        let own = self.network.places().map(|place| place.len());
         let theirs = snapshot.places.iter().map(Range::len);
         assert!(own.eq(theirs), "the snapshot is of a model with other weights");
     }

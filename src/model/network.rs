@@ -263,6 +263,11 @@ impl Network {
         })
     }
 
+    /// Where each weight lies, among the trainable or among the frozen ones.
+    pub(crate) fn places(&self) -> impl Iterator<Item = Range<usize>> {
+        self.weights().map(|(_, place)| place)
+    }
+
     /// Every weight with its full name, `step/weight`.
     pub(crate) fn named_weights(
         &self,

@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::io::{Read, Seek};
+use std::ops::Range;
 use std::path::Path;
 
 use safetensors::tensor::TensorInfo;
@@ -40,10 +41,7 @@ impl Model {
 
     /// All weights with this before their names.
     pub(crate) fn tensors(&self, prefix: &str) -> impl Iterator<Item = (String, Tensor<'_>)> {
-        self.network.named_weights().map(move |(name, spec, place)| {
-            let floats = if spec.trainable { &self.weights } else { &self.state };
-            (format!("{prefix}{name}"), Tensor::new(&spec.shape, &floats[place]))
-        })
+        self.network.tensors(prefix, [&self.weights, &self.state], self.network.places())
     }
 
     /// Those of an earlier copy.
@@ -52,11 +50,8 @@ impl Model {
         snapshot: &'s Snapshot,
         prefix: &str,
     ) -> impl Iterator<Item = (String, Tensor<'s>)> {
-        let weights = self.network.named_weights().zip(&snapshot.places);
-        weights.map(move |((name, spec, _), place)| {
-            let floats = if spec.trainable { &snapshot.weights } else { &snapshot.state };
-            (format!("{prefix}{name}"), Tensor::new(&spec.shape, &floats[place.clone()]))
-        })
+        let Snapshot { weights, state, places } = snapshot;
+        self.network.tensors(prefix, [weights, state], places.iter().cloned())
     }
 
     /// Replaces all weights by those in a file that [`save_weights`](Model::save_weights) or
@@ -137,6 +132,20 @@ impl Network {
     /// The names of all weights.
     pub(crate) fn weight_names(&self) -> Vec<String> {
         self.named_weights().map(|(name, ..)| name).collect()
+    }
+
+    /// All weights, which lie at these places of the trainable and the frozen floats, with this before their
+    /// names.
+    fn tensors<'s>(
+        &'s self,
+        prefix: &str,
+        [weights, state]: [&'s [f32]; 2],
+        places: impl Iterator<Item = Range<usize>>,
+    ) -> impl Iterator<Item = (String, Tensor<'s>)> {
+        self.named_weights().zip(places).map(move |((name, spec, _), place)| {
+            let floats = if spec.trainable { weights } else { state };
+            (format!("{prefix}{name}"), Tensor::new(&spec.shape, &floats[place]))
+        })
     }
 
     /// How the tensors of a file and the weights compare.

@@ -116,7 +116,8 @@ impl Standardize {
     /// any numbers; sums are taken in `f64`.
     ///
     /// # Errors
-    /// The array is empty, has a value that is NaN or infinite, or a channel holds one value only.
+    /// The array is empty, has a value that is NaN or infinite, or a channel holds one value only, or values
+    /// so close that a float does not hold the deviation.
     pub fn fit<A, S, D>(x: &ArrayBase<S, D>) -> Result<Self>
     where
         A: Element,
