@@ -1,7 +1,7 @@
 //! Functions of every element, in place, and their gradients in place of `dy`.
 
 use super::exp;
-use super::parallel::{CHUNK, Worth, bytes, flops};
+use super::parallel::{CHUNK, Nanoseconds, Worth, bytes, flops};
 use super::simd::{Fma, Level, multiversion};
 use rayon::prelude::*;
 
@@ -37,23 +37,51 @@ impl Function {
     pub(crate) fn slope_of_value(self) -> bool {
         !matches!(self, Self::Gelu | Self::GeluByTanh | Self::Silu)
     }
+
+    fn work(self, floats: usize) -> Nanoseconds {
+        match self {
+            Self::Relu | Self::Rectify { .. } => bytes(8 * floats),
+            _ => flops(EXP_FLOPS * floats),
+        }
+    }
+
+    fn gradient_work(self, floats: usize) -> Nanoseconds {
+        if self.slope_of_value() { bytes(12 * floats) } else { flops(EXP_FLOPS * floats) }
+    }
 }
 
 /// `y = f(y)`.
 pub(crate) fn apply(level: Level, f: Function, y: &mut [f32]) {
-    let work = match f {
-        Function::Relu | Function::Rectify { .. } => bytes(8 * y.len()),
-        _ => flops(EXP_FLOPS * y.len()),
-    };
+    let work = f.work(y.len());
     y.par_chunks_mut(CHUNK).worth(work).for_each(|y| apply_chunk(level, f, y));
+}
+
+/// `y = f(x)`.
+pub(crate) fn apply_to(level: Level, f: Function, x: &[f32], y: &mut [f32]) {
+    assert_eq!(x.len(), y.len(), "floats of x and y");
+    let pieces = x.par_chunks(CHUNK).zip(y.par_chunks_mut(CHUNK));
+    pieces.worth(f.work(x.len())).for_each(|(x, y)| {
+        y.copy_from_slice(x);
+        apply_chunk(level, f, y);
+    });
 }
 
 /// `dy` times the slope of `f`, from its values or its arguments, see [`Function::slope_of_value`].
 pub(crate) fn gradient(level: Level, f: Function, from: &[f32], dy: &mut [f32]) {
     assert_eq!(from.len(), dy.len(), "floats of y and dy");
-    let work = if f.slope_of_value() { bytes(12 * dy.len()) } else { flops(EXP_FLOPS * dy.len()) };
     let pieces = from.par_chunks(CHUNK).zip(dy.par_chunks_mut(CHUNK));
+    let work = f.gradient_work(from.len());
     pieces.worth(work).for_each(|(from, dy)| gradient_chunk(level, f, from, dy));
+}
+
+/// The same in `dx`.
+pub(crate) fn gradient_to(level: Level, f: Function, from: &[f32], dy: &[f32], dx: &mut [f32]) {
+    assert_eq!([from.len(), dy.len()], [dx.len(); 2], "floats of y, dy and dx");
+    let pieces = from.par_chunks(CHUNK).zip(dy.par_chunks(CHUNK)).zip(dx.par_chunks_mut(CHUNK));
+    pieces.worth(f.gradient_work(from.len())).for_each(|((from, dy), dx)| {
+        dx.copy_from_slice(dy);
+        gradient_chunk(level, f, from, dx);
+    });
 }
 
 multiversion! { fn apply_chunk(f: Function, y: &mut [f32]) = apply_body }
@@ -146,9 +174,15 @@ mod tests {
             for level in Level::all() {
                 let mut y = x.clone();
                 apply(level, f, &mut y);
+                let mut elsewhere = vec![f32::NAN; n];
+                apply_to(level, f, &x, &mut elsewhere);
+                assert_eq!(elsewhere, y);
                 let mut dy = vec![3.0; n];
                 let of_value = f.slope_of_value() && f != RECTIFY;
-                gradient(level, f, if of_value { &y } else { &x }, &mut dy);
+                let from = if of_value { &y } else { &x };
+                gradient_to(level, f, from, &dy, &mut elsewhere);
+                gradient(level, f, from, &mut dy);
+                assert_eq!(elsewhere, dy);
                 for i in 0..n {
                     let exact = f64::from(x[i]);
                     let wanted = naive(exact);

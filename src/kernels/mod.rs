@@ -11,6 +11,7 @@ pub(crate) mod conv;
 mod conv_im2col;
 pub(crate) mod depthwise;
 mod direct;
+pub(crate) mod elementwise;
 mod exp;
 pub(crate) mod gemm;
 mod gemm_tile;

@@ -24,21 +24,24 @@ pub(crate) fn sum_rows(level: Level, dy: &[f32], db: &mut [f32]) {
     });
 }
 
-/// `dbeta = Σ dy` and `dgamma = Σ dy·(x - mean)·inv_std` over the rows.
+/// `dbeta = Σ dy` and `dgamma = Σ dy·(x - mean)·inv_std` over the rows, without the `dy` where
+/// [`normalise`](super::normalise::normalise) with this scale and offset and ReLU gave 0.
 pub(crate) fn gradient_sums(
     level: Level,
     [dy, x]: [&[f32]; 2],
     [mean, inv_std]: [&[f32]; 2],
+    relu: Option<[&[f32]; 2]>,
     [dbeta, dgamma]: [&mut [f32]; 2],
 ) {
     assert_eq!(dy.len(), x.len(), "floats of dy and x");
     let c = mean.len();
     let wide = wide(c);
-    widened([mean], |[mean]| {
+    let [scale, offset] = relu.unwrap_or([mean; 2]);
+    widened([mean, scale, offset], |params| {
         let sum = |here: Range<usize>, sums: &mut [f32]| {
             let [dy, x] = [&dy[here.clone()], &x[here]];
             let (plain, centred) = sums.split_at_mut(wide);
-            add_products(level, [dy, x], mean, plain, centred);
+            add_products(level, [dy, x], params, relu.is_some(), plain, centred);
         };
         by_pieces(2, dy.len(), c, bytes(8 * dy.len()), sum, |pieces| {
             for j in 0..c {
@@ -123,8 +126,13 @@ multiversion! {
         = add_squares_body
 }
 multiversion! {
-    fn add_products(x: [&[f32]; 2], mean: &[f32], plain: &mut [f32], centred: &mut [f32])
-        = add_products_body
+    fn add_products(
+        of: [&[f32]; 2],
+        params: [&[f32]; 3],
+        relu: bool,
+        plain: &mut [f32],
+        centred: &mut [f32],
+    ) = add_products_body
 }
 
 #[inline(always)]
@@ -149,16 +157,22 @@ fn add_squares_body<F: Fma>(x: &[f32], shift: &[f32], plain: &mut [f32], squares
 #[inline(always)]
 fn add_products_body<F: Fma>(
     [dy, x]: [&[f32]; 2],
-    mean: &[f32],
+    [mean, scale, offset]: [&[f32]; 3],
+    relu: bool,
     plain: &mut [f32],
     centred: &mut [f32],
 ) {
     let wide = mean.len();
     for (dy, x) in dy.chunks(wide).zip(x.chunks(wide)) {
-        let sums = plain.iter_mut().zip(&mut *centred);
-        for ((&dy, (&x, &mean)), (plain, centred)) in dy.iter().zip(x.iter().zip(mean)).zip(sums) {
+        let floats = dy.iter().zip(x).zip(mean.iter().zip(scale.iter().zip(offset)));
+        for (((&dy, &x), (&mean, (&scale, &offset))), (plain, centred)) in
+            floats.zip(plain.iter_mut().zip(&mut *centred))
+        {
+            let distance = x - mean;
+            let cut = relu && F::fma(distance, scale, offset) <= 0.0;
+            let dy = if cut { 0.0 } else { dy };
             *plain += dy;
-            *centred = F::fma(dy, x - mean, *centred);
+            *centred = F::fma(dy, distance, *centred);
         }
     }
 }
@@ -191,7 +205,7 @@ mod tests {
                     let [mut db, mut dbeta, mut dgamma] = [(); 3].map(|()| vec![0.0; c]);
                     sum_rows(level, &dy, &mut db);
                     let sums = [&mut dbeta[..], &mut dgamma];
-                    gradient_sums(level, [&dy, &x], [&mean, &inv_std], sums);
+                    gradient_sums(level, [&dy, &x], [&mean, &inv_std], None, sums);
                     assert_eq!(db, dbeta);
                     for j in 0..c {
                         let sum = naive(x.len(), c, j, |i| dy[i].into());

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Backward, Config, Details, Infer, Lanes, Layer, config_of, last, single};
 use crate::kernels::activation::{self, Function};
+use crate::kernels::elementwise::each;
 use crate::kernels::simd::level;
 use crate::kernels::{channels, softmax};
 use crate::shape::Shape;
@@ -143,14 +144,28 @@ impl Layer for Activation {
     }
 
     fn infer(&self, pass: Infer<'_>) {
-        pass.y.copy_from_slice(pass.x.get(0));
-        self.apply_to(pass.y, &mut [], last(pass.x.shape(0)));
+        let x = pass.x.get(0);
+        match self.function() {
+            Some(function) => activation::apply_to(level(), function, x, pass.y),
+            None => {
+                each(pass.y, x, |y, x| *y = x);
+                self.apply_to(pass.y, &mut [], last(pass.x.shape(0)));
+            }
+        }
     }
 
     fn backward(&self, mut pass: Backward<'_>) {
-        self.gradient(pass.y, pass.x.get(0), pass.dy, last(pass.x.shape(0)));
-        if let Some(dx) = pass.dx.get(0) {
-            dx.copy_from_slice(pass.dy);
+        let Some(dx) = pass.dx.get(0) else { return };
+        let x = pass.x.get(0);
+        match self.function() {
+            Some(function) => {
+                let from = if function.slope_of_value() { pass.y } else { x };
+                activation::gradient_to(level(), function, from, pass.dy, dx);
+            }
+            None => {
+                each(dx, pass.dy, |dx, dy| *dx = dy);
+                self.gradient(pass.y, x, dx, last(pass.x.shape(0)));
+            }
         }
     }
 

@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use super::merge::{common_shape, sum, sum_backward};
@@ -20,12 +22,16 @@ use crate::shape::Shape;
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Add {}
+pub struct Add {
+    /// Whether ReLU follows, see [`Layer::with_relu_behind`].
+    #[serde(skip)]
+    relu: bool,
+}
 
 impl Add {
     /// The layer; it has nothing to configure.
     pub fn new() -> Self {
-        Self {}
+        Self::default()
     }
 }
 
@@ -51,11 +57,15 @@ impl Layer for Add {
     }
 
     fn infer(&self, pass: Infer<'_>) {
-        sum(pass, 1.0);
+        sum(pass, 1.0, self.relu);
     }
 
     fn backward(&self, pass: Backward<'_>) {
-        sum_backward(pass, 1.0);
+        sum_backward(pass, 1.0, self.relu);
+    }
+
+    fn with_relu_behind(&self) -> Option<Arc<dyn Layer>> {
+        Some(Arc::new(Self { relu: true }))
     }
 
     fn details(&self, inputs: &[Shape]) -> Details {

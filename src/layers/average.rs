@@ -52,12 +52,12 @@ impl Layer for Average {
 
     fn infer(&self, pass: Infer<'_>) {
         let count = pass.x.shapes().len();
-        sum(pass, 1.0 / count as f32);
+        sum(pass, 1.0 / count as f32, false);
     }
 
     fn backward(&self, pass: Backward<'_>) {
         let count = pass.x.shapes().len();
-        sum_backward(pass, 1.0 / count as f32);
+        sum_backward(pass, 1.0 / count as f32, false);
     }
 
     fn details(&self, inputs: &[Shape]) -> Details {

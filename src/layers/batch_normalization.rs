@@ -1,9 +1,12 @@
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use super::{
     Backward, Config, Details, Forward, Infer, Layer, Layout, WeightSpec, config_of, last, single,
 };
 use crate::initializers::Initializer;
+use crate::kernels::activation::{self, Function};
 use crate::kernels::buffer::with_scratch;
 use crate::kernels::normalise::{normalise, normalise_backward};
 use crate::kernels::reductions::{gradient_sums, moments};
@@ -48,12 +51,15 @@ use crate::shape::Shape;
 pub struct BatchNormalization {
     momentum: f64,
     pub(crate) epsilon: f64,
+    /// Whether ReLU follows, see [`Layer::with_relu_behind`].
+    #[serde(skip)]
+    relu: bool,
 }
 
 impl BatchNormalization {
     /// Momentum 0.99, epsilon 0.001.
     pub fn new() -> Self {
-        Self { momentum: 0.99, epsilon: 1e-3 }
+        Self { momentum: 0.99, epsilon: 1e-3, relu: false }
     }
 
     /// How much of the moving statistics each step keeps; 0.99. PyTorch's momentum is 1 less this.
@@ -122,7 +128,7 @@ impl Layer for BatchNormalization {
             for ((scale, gamma), &variance) in scale.iter_mut().zip(gamma).zip(variance) {
                 *scale = gamma * self.inv_std(variance);
             }
-            normalise(level(), pass.y, x, [mean, scale, beta]);
+            normalise(level(), pass.y, x, [mean, scale, beta], self.relu);
         });
     }
 
@@ -149,10 +155,8 @@ impl Layer for BatchNormalization {
             *variance = self.inv_std(*variance);
         }
         with_scratch(c, |scale| {
-            for ((scale, gamma), inv_std) in scale.iter_mut().zip(gamma).zip(&*inv_std) {
-                *scale = gamma * inv_std;
-            }
-            normalise(level(), pass.y, x, [mean, scale, beta]);
+            products(gamma, inv_std, scale);
+            normalise(level(), pass.y, x, [mean, scale, beta], self.relu);
         });
     }
 
@@ -162,24 +166,41 @@ impl Layer for BatchNormalization {
         let (mean, inv_std) = pass.saved.split_at(c);
         if !pass.trainable {
             let Some(dx) = pass.dx.get(0) else { return };
+            if self.relu {
+                activation::gradient(level(), Function::Relu, pass.y, pass.dy);
+            }
             return with_scratch(2 * c, |scratch| {
                 let (zeros, scale) = scratch.split_at_mut(c);
                 zeros.fill(0.0);
-                for ((scale, gamma), inv_std) in scale.iter_mut().zip(gamma).zip(inv_std) {
-                    *scale = gamma * inv_std;
-                }
-                normalise(level(), dx, pass.dy, [zeros, scale, zeros]);
+                products(gamma, inv_std, scale);
+                normalise(level(), dx, pass.dy, [zeros, scale, zeros], false);
             });
         }
         let [dgamma, dbeta] = pass.dw.all();
-        gradient_sums(level(), [pass.dy, x], [mean, inv_std], [dbeta, dgamma]);
+        with_scratch(c, |scale| {
+            products(gamma, inv_std, scale);
+            let relu = self.relu.then_some([&*scale, pass.w.get(1)]);
+            gradient_sums(level(), [pass.dy, x], [mean, inv_std], relu, [dbeta, dgamma]);
+        });
         let Some(dx) = pass.dx.get(0) else { return };
-        normalise_backward(level(), dx, [pass.dy, x], [mean, inv_std, gamma], [dbeta, dgamma]);
+        let beta = self.relu.then(|| pass.w.get(1));
+        let params = [mean, inv_std, gamma];
+        normalise_backward(level(), dx, [pass.dy, x], params, beta, [dbeta, dgamma]);
+    }
+
+    fn with_relu_behind(&self) -> Option<Arc<dyn Layer>> {
+        Some(Arc::new(Self { relu: true, ..*self }))
     }
 
     fn details(&self, _inputs: &[Shape]) -> Details {
-        let Self { momentum, epsilon } = self;
+        let Self { momentum, epsilon, .. } = self;
         Details::default().setting(format!("momentum {momentum}, epsilon {epsilon}"))
+    }
+}
+
+fn products(gamma: &[f32], inv_std: &[f32], scale: &mut [f32]) {
+    for ((scale, gamma), inv_std) in scale.iter_mut().zip(gamma).zip(inv_std) {
+        *scale = gamma * inv_std;
     }
 }
 

@@ -1,6 +1,8 @@
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::{Backward, Config, Details, Infer, Lanes, Layer, config_of, last};
+use crate::kernels::parallel::{CHUNK, Worth, bytes};
 use crate::shape::Shape;
 
 /// Puts inputs one behind the other on the last axis, the channels of images. Keras: `Concatenate`.
@@ -67,13 +69,16 @@ impl Layer for Concatenate {
     fn infer(&self, pass: Infer<'_>) {
         let across = pass.layout.across();
         let channels = across * channels(pass.x.shapes());
+        let rows = (CHUNK / channels).max(1);
         let mut from = 0;
         for (i, shape) in pass.x.shapes().iter().enumerate() {
-            let c = across * last(shape);
-            let rows = pass.y.chunks_exact_mut(channels);
-            for (y, x) in rows.zip(pass.x.get(i).chunks_exact(c)) {
-                y[from..from + c].copy_from_slice(x);
-            }
+            let (c, x) = (across * last(shape), pass.x.get(i));
+            let pieces = pass.y.par_chunks_mut(rows * channels).zip(x.par_chunks(rows * c));
+            pieces.worth(bytes(8 * x.len())).for_each(|(y, x)| {
+                for (y, x) in y.chunks_exact_mut(channels).zip(x.chunks_exact(c)) {
+                    y[from..from + c].copy_from_slice(x);
+                }
+            });
             from += c;
         }
     }
@@ -81,13 +86,18 @@ impl Layer for Concatenate {
     fn backward(&self, mut pass: Backward<'_>) {
         let across = pass.layout.across();
         let channels = across * channels(pass.x.shapes());
+        let rows = (CHUNK / channels).max(1);
         let mut from = 0;
         for (i, shape) in pass.x.shapes().iter().enumerate() {
             let c = across * last(shape);
             if let Some(dx) = pass.dx.get(i) {
-                for (dx, dy) in dx.chunks_exact_mut(c).zip(pass.dy.chunks_exact(channels)) {
-                    dx.copy_from_slice(&dy[from..from + c]);
-                }
+                let work = bytes(8 * dx.len());
+                let pieces = dx.par_chunks_mut(rows * c).zip(pass.dy.par_chunks(rows * channels));
+                pieces.worth(work).for_each(|(dx, dy)| {
+                    for (dx, dy) in dx.chunks_exact_mut(c).zip(dy.chunks_exact(channels)) {
+                        dx.copy_from_slice(&dy[from..from + c]);
+                    }
+                });
             }
             from += c;
         }

@@ -252,6 +252,11 @@ impl Layer for Conv2D {
         Some((self.activation, Arc::new(linear)))
     }
 
+    fn with_relu_behind(&self) -> Option<Arc<dyn Layer>> {
+        let relu = || Arc::new(self.clone().activation(Activation::Relu)) as Arc<dyn Layer>;
+        (self.activation == Activation::Linear).then(relu)
+    }
+
     fn details(&self, inputs: &[Shape]) -> Details {
         let window = self.accepted(inputs).conv.window;
         let filters = counted(self.filters, "filter");

@@ -214,6 +214,11 @@ impl Layer for Dense {
         Some((self.activation, Arc::new(linear)))
     }
 
+    fn with_relu_behind(&self) -> Option<Arc<dyn Layer>> {
+        let relu = || Arc::new(self.clone().activation(Activation::Relu)) as Arc<dyn Layer>;
+        (self.activation == Activation::Linear).then(relu)
+    }
+
     fn details(&self, inputs: &[Shape]) -> Details {
         let (units, inputs) = (self.units, last(&inputs[0]));
         Details::default()

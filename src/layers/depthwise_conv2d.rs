@@ -216,6 +216,11 @@ impl Layer for DepthwiseConv2D {
         Some((self.activation, Arc::new(linear)))
     }
 
+    fn with_relu_behind(&self) -> Option<Arc<dyn Layer>> {
+        let relu = || Arc::new(self.clone().activation(Activation::Relu)) as Arc<dyn Layer>;
+        (self.activation == Activation::Linear).then(relu)
+    }
+
     fn details(&self, inputs: &[Shape]) -> Details {
         let Depthwise { window, channels, multiplier } = self.accepted(inputs);
         let output = channels * multiplier;

@@ -76,14 +76,12 @@ impl Layer for LeakyReLU {
     }
 
     fn infer(&self, pass: Infer<'_>) {
-        pass.y.copy_from_slice(pass.x.get(0));
-        activation::apply(level(), self.function(), pass.y);
+        activation::apply_to(level(), self.function(), pass.x.get(0), pass.y);
     }
 
     fn backward(&self, mut pass: Backward<'_>) {
-        activation::gradient(level(), self.function(), pass.x.get(0), pass.dy);
         if let Some(dx) = pass.dx.get(0) {
-            dx.copy_from_slice(pass.dy);
+            activation::gradient_to(level(), self.function(), pass.x.get(0), pass.dy, dx);
         }
     }
 

@@ -106,6 +106,10 @@ impl Layer for MaxPool2D {
         Some(Arc::new(Self { relu: true, ..self.clone() }))
     }
 
+    fn commutes_with_relu(&self) -> bool {
+        true
+    }
+
     fn details(&self, inputs: &[Shape]) -> Details {
         let (window, c) = self.accepted(inputs);
         Details::default().pool(self.pool_size, self.padding, &window, c)

@@ -1,6 +1,9 @@
 //! What the layers share that merge inputs of one shape element by element.
 
 use super::{Backward, Infer};
+use crate::kernels::activation::{self, Function};
+use crate::kernels::elementwise::{by_pieces, each};
+use crate::kernels::simd::level;
 use crate::shape::Shape;
 
 /// The shape that all inputs of a layer of this class have; there are at least two.
@@ -18,22 +21,32 @@ pub(super) fn common_shape(inputs: &[Shape], class: &str) -> Result<Shape, Strin
     }
 }
 
-/// `y = factor · Σ x`
-pub(super) fn sum(pass: Infer<'_>, factor: f32) {
-    pass.y.copy_from_slice(pass.x.get(0));
-    for i in 1..pass.x.shapes().len() {
-        pass.y.iter_mut().zip(pass.x.get(i)).for_each(|(y, x)| *y += x);
-    }
-    if factor != 1.0 {
-        pass.y.iter_mut().for_each(|y| *y *= factor);
-    }
+/// `y = factor · Σ x`, and 0 where that is negative if `relu`.
+pub(super) fn sum(pass: Infer<'_>, factor: f32, relu: bool) {
+    let Infer { x, y, .. } = pass;
+    let count = x.shapes().len();
+    by_pieces(y, count, |y, here| {
+        y.copy_from_slice(&x.get(0)[here.clone()]);
+        for i in 1..count {
+            y.iter_mut().zip(&x.get(i)[here.clone()]).for_each(|(y, x)| *y += x);
+        }
+        if factor != 1.0 {
+            y.iter_mut().for_each(|y| *y *= factor);
+        }
+        if relu {
+            y.iter_mut().for_each(|y| *y = if *y < 0.0 { 0.0 } else { *y });
+        }
+    });
 }
 
-/// `dx = factor · dy` for every input.
-pub(super) fn sum_backward(mut pass: Backward<'_>, factor: f32) {
+/// `dx = factor · dy` for every input, or 0 where ReLU cut the output off.
+pub(super) fn sum_backward(mut pass: Backward<'_>, factor: f32, relu: bool) {
+    if relu {
+        activation::gradient(level(), Function::Relu, pass.y, pass.dy);
+    }
     for i in 0..pass.x.shapes().len() {
         if let Some(dx) = pass.dx.get(i) {
-            dx.iter_mut().zip(&*pass.dy).for_each(|(dx, dy)| *dx = factor * dy);
+            each(dx, pass.dy, |dx, dy| *dx = factor * dy);
         }
     }
 }

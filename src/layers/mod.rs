@@ -160,10 +160,14 @@ pub trait Layer: Any + fmt::Debug + Send + Sync {
         None
     }
 
-    /// The layer with ReLU behind it, if that is the same as ReLU before it: for max-pooling it is, and
-    /// less work.
+    /// The layer with ReLU behind it, in one: a ReLU that follows it then takes no pass of its own.
     fn with_relu_behind(&self) -> Option<Arc<dyn Layer>> {
         None
+    }
+
+    /// Whether ReLU before it is the same as ReLU behind it: of max-pooling it is, and less work.
+    fn commutes_with_relu(&self) -> bool {
+        false
     }
 
     /// The layer whose training is this one's inference, where the two differ: what gradients in inference

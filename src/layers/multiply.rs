@@ -2,6 +2,7 @@ use serde::{Deserialize, Serialize};
 
 use super::merge::common_shape;
 use super::{Backward, Config, Details, Infer, Lanes, Layer, config_of};
+use crate::kernels::elementwise::by_pieces;
 use crate::shape::Shape;
 
 /// The product of inputs of the same shape, element by element. Keras: `Multiply`.
@@ -51,10 +52,14 @@ impl Layer for Multiply {
     }
 
     fn infer(&self, pass: Infer<'_>) {
-        pass.y.copy_from_slice(pass.x.get(0));
-        for i in 1..pass.x.shapes().len() {
-            pass.y.iter_mut().zip(pass.x.get(i)).for_each(|(y, x)| *y *= x);
-        }
+        let Infer { x, y, .. } = pass;
+        let count = x.shapes().len();
+        by_pieces(y, count, |y, here| {
+            y.copy_from_slice(&x.get(0)[here.clone()]);
+            for i in 1..count {
+                y.iter_mut().zip(&x.get(i)[here.clone()]).for_each(|(y, x)| *y *= x);
+            }
+        });
     }
 
     /// `dx = dy ·` all the others; `y/x` would not do where `x` is 0.
@@ -62,10 +67,13 @@ impl Layer for Multiply {
         let count = pass.x.shapes().len();
         for i in 0..count {
             let Some(dx) = pass.dx.get(i) else { continue };
-            dx.copy_from_slice(pass.dy);
-            for other in (0..count).filter(|&other| other != i) {
-                dx.iter_mut().zip(pass.x.get(other)).for_each(|(dx, x)| *dx *= x);
-            }
+            by_pieces(dx, count, |dx, here| {
+                dx.copy_from_slice(&pass.dy[here.clone()]);
+                for other in (0..count).filter(|&other| other != i) {
+                    let x = &pass.x.get(other)[here.clone()];
+                    dx.iter_mut().zip(x).for_each(|(dx, x)| *dx *= x);
+                }
+            });
         }
     }
 

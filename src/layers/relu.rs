@@ -1,6 +1,8 @@
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
-use super::{Backward, Config, Details, Infer, Lanes, Layer, config_of, single};
+use super::{Activation, Backward, Config, Details, Infer, Lanes, Layer, config_of, single};
 use crate::kernels::activation::{self, Function};
 use crate::kernels::simd::level;
 use crate::shape::Shape;
@@ -92,15 +94,18 @@ impl Layer for ReLU {
     }
 
     fn infer(&self, pass: Infer<'_>) {
-        pass.y.copy_from_slice(pass.x.get(0));
-        activation::apply(level(), self.function(), pass.y);
+        activation::apply_to(level(), self.function(), pass.x.get(0), pass.y);
     }
 
     fn backward(&self, mut pass: Backward<'_>) {
-        activation::gradient(level(), self.function(), pass.x.get(0), pass.dy);
         if let Some(dx) = pass.dx.get(0) {
-            dx.copy_from_slice(pass.dy);
+            activation::gradient_to(level(), self.function(), pass.x.get(0), pass.dy, dx);
         }
+    }
+
+    fn without_activation(&self) -> Option<(Activation, Arc<dyn Layer>)> {
+        let linear = || (Activation::Relu, Arc::new(Activation::Linear) as Arc<dyn Layer>);
+        (*self == Self::new()).then(linear)
     }
 
     fn details(&self, _inputs: &[Shape]) -> Details {

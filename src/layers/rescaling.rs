@@ -1,6 +1,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Backward, Config, Details, Infer, Lanes, Layer, config_of, single};
+use crate::kernels::elementwise::each;
 use crate::shape::Shape;
 
 /// `y = scale · x + offset`: brings pixels to the range that a network was made for. Keras:
@@ -65,13 +66,13 @@ impl Layer for Rescaling {
 
     fn infer(&self, pass: Infer<'_>) {
         let [scale, offset] = [self.scale, self.offset].map(|number| number as f32);
-        pass.y.iter_mut().zip(pass.x.get(0)).for_each(|(y, x)| *y = scale * x + offset);
+        each(pass.y, pass.x.get(0), |y, x| *y = scale * x + offset);
     }
 
     fn backward(&self, mut pass: Backward<'_>) {
         if let Some(dx) = pass.dx.get(0) {
             let scale = self.scale as f32;
-            dx.iter_mut().zip(&*pass.dy).for_each(|(dx, dy)| *dx = scale * dy);
+            each(dx, pass.dy, |dx, dy| *dx = scale * dy);
         }
     }
 

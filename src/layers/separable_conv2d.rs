@@ -268,6 +268,11 @@ impl Layer for SeparableConv2D {
         Some((self.activation, Arc::new(linear)))
     }
 
+    fn with_relu_behind(&self) -> Option<Arc<dyn Layer>> {
+        let relu = || Arc::new(self.clone().activation(Activation::Relu)) as Arc<dyn Layer>;
+        (self.activation == Activation::Linear).then(relu)
+    }
+
     fn details(&self, inputs: &[Shape]) -> Details {
         let (Depthwise { window, channels, multiplier }, _) = self.accepted(inputs);
         let (mixed, filters) = (channels * multiplier, counted(self.filters, "filter"));

@@ -171,33 +171,52 @@ impl Network {
         self.frozen_len == 0 && layers.all(|layer| layer.is_per_sample())
     }
 
-    /// Moves ReLU behind a max-pool, where it has fewer numbers to look at. The pool's output and all
-    /// gradients stay the same, bit for bit; the output of the layer before it does not.
-    pub(crate) fn move_relu_behind_pools(&mut self) {
-        for pool in 0..self.steps.len() {
-            let [before] = self.steps[pool].inputs[..] else { continue };
-            let readers = self.steps.iter().filter(|step| step.inputs.contains(&before)).count();
-            if readers > 1 || self.outputs.contains(&before) {
-                continue;
-            }
-            let [layer, pool_layer] = [before, pool].map(|step| self.steps[step].layer.as_ref());
-            let without = layer.and_then(|layer| layer.without_activation());
-            let moved = pool_layer.and_then(|pool| pool.with_relu_behind());
-            if let (Some((Activation::Relu, rest)), Some(moved)) = (without, moved) {
-                self.steps[before].layer = Some(rest);
-                self.steps[pool].layer = Some(moved);
+    /// Gives ReLU to a layer that does it as it writes its output: to the max-pool behind, where it has fewer
+    /// numbers to look at; or, where it is a layer of its own, to the layer before, and leaves an identity
+    /// there. What reads neither sees the same numbers, and all gradients stay the same, bit for bit.
+    pub(crate) fn merge_relus(&mut self) {
+        let without_relu = |layer: &dyn Layer| match layer.without_activation() {
+            Some((Activation::Relu, rest)) => Some(rest),
+            _ => None,
+        };
+        for to_pools in [true, false] {
+            for behind in 0..self.steps.len() {
+                let [before] = self.steps[behind].inputs[..] else { continue };
+                let readers = self.steps.iter().filter(|step| step.inputs.contains(&before));
+                if readers.count() > 1 || self.outputs.contains(&before) {
+                    continue;
+                }
+                let [Some(first), Some(second)] =
+                    [before, behind].map(|step| self.steps[step].layer.as_deref())
+                else {
+                    continue;
+                };
+                let merged = if to_pools {
+                    let pool = second.commutes_with_relu().then(|| second.with_relu_behind());
+                    without_relu(first).zip(pool.flatten())
+                } else {
+                    let rest = without_relu(second).filter(|rest| rest.is_identity());
+                    first.with_relu_behind().zip(rest)
+                };
+                if let Some((first, second)) = merged {
+                    self.steps[before].layer = Some(first);
+                    self.steps[behind].layer = Some(second);
+                }
             }
         }
     }
 
     /// The same network for passes over `n` samples, with samples in lanes where layers are faster
     /// so, and steps between the two layouts. Inputs and outputs stay in rows. Steps that would only copy
-    /// their input, as `is_identity` says of their layers, are left out unless they are outputs.
+    /// their input, as `is_identity` says of their layers, are left out unless they are outputs; and a ReLU runs
+    /// in the layer beside it where that can.
     pub(crate) fn laid_out(&self, n: usize, is_identity: impl Fn(&dyn Layer) -> bool) -> Self {
+        let mut merged = self.clone();
+        merged.merge_relus();
         let mut network = Self { steps: Vec::new(), ..self.clone() };
         // For every step of `self`, where its output now is in rows and in lanes.
         let mut places: Vec<[Option<usize>; 2]> = Vec::with_capacity(self.steps.len());
-        for (i, step) in self.steps.iter().enumerate() {
+        for (i, step) in merged.steps.iter().enumerate() {
             if let ([input], Some(layer)) = (&*step.inputs, &step.layer)
                 && is_identity(&**layer)
                 && !self.outputs.contains(&i)

@@ -53,7 +53,6 @@ impl Model {
     ) -> CompiledModel {
         let mut network = self.network.clone();
         let objective = Objective::new(loss.into_losses(), &mut network);
-        network.move_relu_behind_pools();
         let tensors = network.trained().map(|(_, place)| place).collect();
         let penalties = Penalties::new(&network);
         CompiledModel {
