@@ -12,8 +12,14 @@ import time
 
 import numpy as np
 
+def normal(layer):
+    return [layer, ("norm",), ("relu",)]
+
+
 # Each network as a list of layers: filters, kernel, stride and padding of a convolution; size and
-# stride of a pool; units of a dense layer; rate of dropout. What is not the last has ReLU.
+# stride of a pool; units of a dense layer; rate of dropout. What is not the last has ReLU. Convolutions that
+# are "bare" have neither bias nor ReLU, with filters (but for those of single channels), kernel and stride; a
+# "block" is two of them around a shortcut.
 NETWORKS = {
     "lenet5": ((28, 28, 1), [
         ("conv", 6, 5, 1, "same"), ("pool", 2, 2), ("conv", 16, 5, 1, "valid"), ("pool", 2, 2), ("flatten",),
@@ -25,6 +31,20 @@ NETWORKS = {
         ("conv", 96, 11, 4, "valid"), ("pool", 3, 2), ("conv", 256, 5, 1, "same"), ("pool", 3, 2),
         ("conv", 384, 3, 1, "same"), ("conv", 384, 3, 1, "same"), ("conv", 256, 3, 1, "same"), ("pool", 3, 2),
         ("flatten",), ("dense", 4096), ("dropout", 0.5), ("dense", 4096), ("dropout", 0.5), ("scores", 1000)]),
+    "vgg": ((32, 32, 3), [
+        *(layer for filters in (32, 64, 128) for layer in
+          [*normal(("bare", filters, 3, 1)), *normal(("bare", filters, 3, 1)), ("pool", 2, 2)]),
+        ("flatten",), ("dense", 128), ("scores", 10)]),
+    "resnet20": ((32, 32, 3), [
+        *normal(("bare", 16, 3, 1)),
+        *(("block", filters, stride if first else 1) for filters, stride in ((16, 1), (32, 2), (64, 2))
+          for first in (True, False, False)),
+        ("mean",), ("scores", 10)]),
+    "mobilenet": ((32, 32, 3), [
+        *normal(("bare", 32, 3, 1)),
+        *(layer for filters, stride in ((64, 1), (128, 2), (128, 1), (256, 2), (256, 1)) for layer in
+          [*normal(("depthwise", 3, stride)), *normal(("bare", filters, 1, 1))]),
+        ("mean",), ("scores", 10)]),
 }
 
 
@@ -33,7 +53,32 @@ def torch_network(name):
     import torch
     from torch import nn
 
+    class LazyDepthwise(nn.LazyConv2d):
+        """One filter for each of the channels, of which there are as many as there turn out to be."""
+        def initialize_parameters(self, x):
+            self.out_channels = self.groups = x.shape[1]
+            super().initialize_parameters(x)
+
+    class Block(nn.Module):
+        def __init__(self, filters, stride):
+            super().__init__()
+            specs = [*normal(("bare", filters, 3, stride)), ("bare", filters, 3, 1), ("norm",)]
+            self.body = nn.Sequential(*sum((layers(*spec) for spec in specs), []))
+            shortcut = [("bare", filters, 1, stride), ("norm",)] if stride > 1 else []
+            self.shortcut = nn.Sequential(*sum((layers(*spec) for spec in shortcut), []))
+
+        def forward(self, x):
+            return torch.relu(self.body(x) + self.shortcut(x))
+
     def layers(kind, *args):
+        if kind == "bare":
+            filters, kernel, stride = args
+            return [nn.LazyConv2d(filters, kernel, stride, kernel // 2, bias=False)]
+        if kind == "depthwise":
+            kernel, stride = args
+            return [LazyDepthwise(1, kernel, stride, kernel // 2, bias=False)]
+        if kind == "mean":
+            return [nn.AdaptiveAvgPool2d(1), nn.Flatten()]
         if kind == "conv":
             filters, kernel, stride, padding = args
             return [nn.LazyConv2d(filters, kernel, stride, kernel // 2 if padding == "same" else 0), nn.ReLU()]
@@ -42,7 +87,8 @@ def torch_network(name):
         if kind == "norm":
             norm = nn.LazyBatchNorm1d if flat else nn.LazyBatchNorm2d
             return [norm(eps=1e-3, momentum=0.01)]
-        return [{"pool": nn.MaxPool2d, "dropout": nn.Dropout, "flatten": nn.Flatten, "scores": nn.LazyLinear}[kind](*args)]
+        return [{"pool": nn.MaxPool2d, "dropout": nn.Dropout, "flatten": nn.Flatten, "scores": nn.LazyLinear,
+                 "relu": nn.ReLU, "block": Block}[kind](*args)]
 
     shape, specs = NETWORKS[name]
     modules, flat = [], False
@@ -64,7 +110,20 @@ def keras_network(name, size=None, classes=None, learning_rate=0.001):
     """With `size` for grey images of 28 pixels, which it resizes; with `classes` for so many of them."""
     import keras
     from keras import layers
+    def block(filters, stride):
+        def apply(x):
+            y = x
+            for spec in [*normal(("bare", filters, 3, stride)), ("bare", filters, 3, 1), ("norm",)]:
+                y = make[spec[0]](*spec[1:])(y)
+            for spec in [("bare", filters, 1, stride), ("norm",)] if stride > 1 else []:
+                x = make[spec[0]](*spec[1:])(x)
+            return layers.ReLU()(layers.Add()([x, y]))
+        return apply
+
     make = {
+        "bare": lambda f, k, s: layers.Conv2D(f, k, s, "same", use_bias=False),
+        "depthwise": lambda k, s: layers.DepthwiseConv2D(k, s, "same", use_bias=False),
+        "relu": layers.ReLU, "mean": layers.GlobalAveragePooling2D, "block": block,
         "conv": lambda f, k, s, p: layers.Conv2D(f, k, s, p, activation="relu"),
         "pool": layers.MaxPool2D, "dropout": layers.Dropout, "flatten": layers.Flatten,
         "norm": layers.BatchNormalization,
@@ -120,7 +179,7 @@ def step(o):
         seconds = median_seconds(lambda: train(x, y), 2.0)
     else:
         # Keras' own loop: a step alone would be measured with the cost of entering it.
-        steps = {"lenet5": 400, "fashion_cnn": 60, "alexnet": 3}[o.model]
+        steps = {"lenet5": 400, "fashion_cnn": 60, "alexnet": 3}.get(o.model, 20)
         x, y = samples(o, o.batch * steps)
         network = keras_network(o.model)
         seconds = median_seconds(lambda: network.fit(x, y, batch_size=o.batch, verbose=0), 2.0) / steps

@@ -228,7 +228,7 @@ mod tests {
             let y = relu(y.apply(BatchNormalization::new()).unwrap());
             let y = relu(y.apply(Conv2D::new(6, 2)).unwrap()).apply(MaxPool2D::new(3)).unwrap();
             let y = relu(y.apply(Flatten::new()).unwrap().apply(Dense::new(7)).unwrap());
-            Model::new(&image, &y.apply(Dense::new(4)).unwrap()).unwrap().seed(1)
+            Model::new(&image, y.apply(Dense::new(4)).unwrap()).unwrap().seed(1)
         };
         // With a largest value that no number here reaches it is a layer that nothing takes.
         let (plain, merged) = (model(ReLU::new().max_value(1e30)), model(ReLU::new()));
