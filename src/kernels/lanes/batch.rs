@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use super::conv::{FEW, forward_rows};
+use super::conv::{forward_rows, several_pixels};
 use super::conv_input::{input_rows, turn};
 use super::{Conv, LANES, Lanes, conv_weights, dense};
 use crate::kernels::buffer::with_scratch;
@@ -66,8 +66,11 @@ fn each_piece(
 
 /// `dy (n/16, oh, ow, f, 16)`, `w (kh, kw, c, f)`, `dx (n/16, h, w, c, 16)`; `dx` is overwritten.
 pub(crate) fn backward_input(conv: &Conv, dy: &[f32], w: &[f32], dx: &mut [f32]) {
-    if conv.channels <= FEW && conv.window.strides == [1, 1] {
-        // So few channels are faster as filters, of which several pixels are made at once.
+    if conv.window.strides == [1, 1]
+        && conv.window.output != [1, 1]
+        && several_pixels(level(), conv.channels)
+    {
+        // Channels are faster as filters, of which several pixels are made at once.
         return with_scratch(w.len(), |turned| {
             turn(conv, w, turned);
             let (channels, filters) = (conv.filters, conv.channels);

@@ -3,11 +3,30 @@
 // The loops over constant ranges are unrolled; over iterators they need not be.
 #![allow(clippy::needless_range_loop)]
 
-use super::{Conv, Lanes, TILE, sized_tile, tiles};
+use super::{Conv, LANES, Lanes, TILE, sized_tile, tiles};
+use crate::kernels::simd::Level;
 use crate::kernels::vector::{Vector, with_vectors};
 
-/// The most filters of which several pixels are made at once; 3 filters of 2 pixels spilled.
-pub(super) const FEW: usize = 2;
+/// Pixels that are made at once where a tile has as many filters. Each number of `x` and each weight is then
+/// read for several sums: 4 pixels by 6 filters are 24 sums, of the 32 registers that AVX-512 has. In 16
+/// registers go 12 sums of half the lanes, so only few filters leave room for more than one pixel; 2 pixels
+/// by 3 filters spilled.
+const fn most_pixels(is_wide: bool, filters: usize) -> usize {
+    let sums = if is_wide { 4 * TILE } else { TILE };
+    let most = if is_wide || filters <= 2 { sums / filters } else { 1 };
+    if most < TILE { most } else { TILE }
+}
+
+/// Whether [`forward_rows`] makes several pixels of so many filters at once.
+pub(super) fn several_pixels(level: Level, filters: usize) -> bool {
+    most_pixels(level == Level::Avx512, largest_tile(filters)) > 1
+}
+
+/// The most filters of a tile.
+#[inline(always)]
+fn largest_tile(filters: usize) -> usize {
+    filters.div_ceil(filters.div_ceil(TILE))
+}
 
 with_vectors! {
     /// `y = x * w + bias` for rows of one block from `first` on, and 0 where that is negative if `relu`.
@@ -37,28 +56,20 @@ fn forward_body<V: Vector, const P: usize>(
     let ([_, ow], f) = (conv.window.output, conv.filters);
     let end = first + y.len() / (ow * f);
     let task = Task { conv, x, w, bias, relu, first };
-    if f > FEW {
-        for o in 0..y.len() / f {
-            let (patch, y) = (task.patch([first + o / ow, o % ow]), &mut y[o * f..][..f]);
-            for (first, n) in tiles(f, TILE) {
-                sized_tile!(n, tile::<V, P, 1>(&patch, [first, 0, 0], &mut y[first..]));
-            }
-        }
-        return;
-    }
-    // So few filters do not hide the latency of their sums: several pixels at once. Side by side or
-    // one below the other, they have the same taps if their windows do not reach beyond the image.
+    // Side by side or one below the other, pixels have the same taps if their windows do not reach beyond
+    // the image.
+    let most = most_pixels(V::LANES == LANES, largest_tile(f));
     let [rows, columns] = [0, 1].map(|axis| conv.window.inside(axis));
     let rows = rows.start.max(first)..rows.end.min(end);
     let edges = (0..ow).filter(|ox| !columns.contains(ox));
     // Downwards, since the next row's windows have most of their image in L1 then.
-    for (ox, count) in tiles(columns.len(), TILE / f) {
+    for (ox, count) in tiles(columns.len(), most) {
         for oy in first..end {
             task.pixels::<V, P>([oy, columns.start + ox], [0, 1], count, y);
         }
     }
     for ox in edges {
-        for (oy, count) in tiles(rows.len(), TILE / f) {
+        for (oy, count) in tiles(rows.len(), most) {
             task.pixels::<V, P>([rows.start + oy, ox], [1, 0], count, y);
         }
         for oy in (first..end).filter(|oy| !rows.contains(oy)) {
@@ -98,7 +109,7 @@ impl<'a> Task<'a> {
         }
     }
 
-    /// All filters, one or two, of `count` pixels with the same taps, from `at` on and this many rows or
+    /// All filters of `count` pixels with the same taps, from `at` on and this many rows or
     /// columns apart.
     #[inline(always)]
     fn pixels<V: Vector, const P: usize>(
@@ -111,11 +122,10 @@ impl<'a> Task<'a> {
         let Conv { window, channels: c, filters: f, .. } = *self.conv;
         let ([_, width], [_, ow]) = (window.input, window.output);
         let x_step = (down * window.strides[0] * width + right * window.strides[1]) * c;
-        let steps = [0, x_step, (down * ow + right) * f];
         let (patch, y) = (&self.patch(at), &mut y[((at[0] - self.first) * ow + at[1]) * f..]);
-        match f {
-            1 => sized_tile!(count, pixels_tile::<V, P, 1>(patch, steps, y)),
-            _ => sized_tile!(count, pixels_tile::<V, P, 2>(patch, steps, y)),
+        for (first, n) in tiles(f, TILE) {
+            let steps = [first, x_step, (down * ow + right) * f];
+            sized_tile!(n, filters::<V, P>(patch, steps, count, &mut y[first..]));
         }
     }
 }
@@ -134,23 +144,26 @@ struct Patch<'a> {
     relu: bool,
 }
 
-/// [`tile`] with its numbers the other way round.
 #[inline(always)]
-fn pixels_tile<V: Vector, const P: usize, const N: usize, const X: usize>(
+fn filters<V: Vector, const P: usize, const N: usize>(
     patch: &Patch<'_>,
     steps: [usize; 3],
+    count: usize,
     y: &mut [Lanes],
 ) {
-    tile::<V, P, X, N>(patch, steps, y);
+    sized_tile!(count, tile::<V, P, N>(patch, steps, y));
 }
 
 /// `N` filters, from `first` on, of `X` pixels, which lie `x_step` apart in `x` and `y_step` in `y`.
 #[inline(always)]
-fn tile<V: Vector, const P: usize, const X: usize, const N: usize>(
+fn tile<V: Vector, const P: usize, const N: usize, const X: usize>(
     patch: &Patch<'_>,
     [first, x_step, y_step]: [usize; 3],
     y: &mut [Lanes],
 ) {
+    if X > const { most_pixels(V::LANES == LANES, N) } {
+        unreachable!("{X} pixels of {N} filters");
+    }
     let mut sums = [[[V::splat(0.0); P]; N]; X];
     if let Some(bias) = patch.bias {
         let bias = &bias[first..][..N];
@@ -167,8 +180,8 @@ fn tile<V: Vector, const P: usize, const X: usize, const N: usize>(
             xs[i] = &x[i * x_step..][..patch.run];
         }
         let w = &patch.w[row * patch.w_step..][..patch.run * patch.filters];
-        let w = w[first..].array_windows::<N>().step_by(patch.filters);
-        for (k, w) in (0..patch.run).zip(w) {
+        for (k, w) in w.chunks_exact(patch.filters).enumerate() {
+            let w = &w[first..][..N];
             for i in 0..X {
                 let x = <[V; P]>::load(&xs[i][k]);
                 for j in 0..N {
@@ -190,7 +203,6 @@ fn tile<V: Vector, const P: usize, const X: usize, const N: usize>(
 mod tests {
     use super::super::testing::*;
     use super::*;
-    use crate::kernels::simd::Level;
     use crate::kernels::window::testing::floats;
 
     #[test]
