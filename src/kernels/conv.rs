@@ -68,6 +68,13 @@ impl Conv {
         2 * n * self.window.output[0] * self.window.output[1] * self.depth() * self.filters
     }
 
+    /// The convolution that makes the gradient of the input from that of the output, with the kernel turned
+    /// by half a turn. For strides of 1.
+    pub(super) fn turned(&self) -> Self {
+        let (channels, filters) = (self.filters, self.channels);
+        Self { window: self.window.turned(), channels, filters, ..*self }
+    }
+
     /// Whether Winograd's way pays, which needs 2 to 4 times fewer multiplications than the others.
     /// It is for strides of 1; and with few channels or filters, which it fills up to 16 and 32, the
     /// transforms eat the gain.

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::rows::{Rows, Source};
+use super::rows::Rows;
 use super::{Conv, by_size, panels, pieces, widest_panel};
 use crate::kernels::buffer::with_scratch;
 use crate::kernels::parallel::{Worth, bytes, flops};
@@ -79,9 +79,7 @@ pub(crate) fn backward_weights(
 /// panel of filters from one shard of the batch, and in the last row the sum of `dy`.
 struct Gradient {
     level: Level,
-    source: Source,
-    output: [usize; 2],
-    filters: usize,
+    conv: Conv,
     panels: usize,
     widest: usize,
     /// Pieces of an image, each some rows of outputs.
@@ -157,9 +155,7 @@ impl Gradient {
         let work = n * conv.output_len() * conv.depth();
         Self {
             level,
-            source: Source::of_forward(conv),
-            output: conv.window.output,
-            filters: conv.filters,
+            conv: *conv,
             panels,
             widest: widest_panel(level),
             bands,
@@ -168,19 +164,19 @@ impl Gradient {
     }
 
     fn slab_len(&self) -> usize {
-        (self.source.runs().iter().product::<usize>() + 1) * self.widest
+        (self.conv.depth() + 1) * self.widest
     }
 
     /// Adds the gradient of the panel at filter `first` from a band of an image.
     fn add_band(&self, x: &[f32], dy: &[f32], band: usize, first: usize, slab: &mut [f32]) {
-        let ([oh, ow], f, widest) = (self.output, self.filters, self.widest);
+        let ([oh, ow], f, widest) = (self.conv.window.output, self.conv.filters, self.widest);
         let used = widest.min(f - first);
         let oy = oh * band / self.bands..oh * (band + 1) / self.bands;
         let dy = &dy[oy.start * ow * f..oy.end * ow * f];
         let (slab, db) = slab.split_at_mut(slab.len() - widest);
         with_scratch(oy.len() * ow * widest, |packed| {
             pack(self.level, first..first + used, f, dy, packed, db);
-            self.source.with_rows(x, oy.clone(), |x| {
+            self.conv.with_rows(x, oy.clone(), |x| {
                 add_products(self.level, self, &Band { oy, x: &x, dy: packed }, used, slab);
             });
         });
@@ -218,8 +214,8 @@ impl Gradient {
     }
 
     fn tiles(&self, most: usize) -> impl Iterator<Item = Tile> {
-        let [kh, runs, run] = self.source.runs();
-        let run_step = self.source.run_step();
+        let ([kh, _], [runs, run]) = (self.conv.window.kernel, self.conv.runs());
+        let run_step = self.conv.run_step();
         (0..kh * runs).flat_map(move |i| {
             pieces(run, most).map(move |(start, rows)| Tile {
                 ky: i / runs,
@@ -239,11 +235,11 @@ impl Gradient {
         at: usize,
         slab: &mut [f32],
     ) {
-        let (ow, step, widest) = (self.output[1], self.source.window_step(), self.widest);
+        let (ow, step, widest) = (self.conv.window.output[1], self.conv.window_step(), self.widest);
         let mut sums = [[V::splat(0.0); N]; K];
         for (oy, dy) in band.oy.clone().zip(band.dy.chunks_exact(ow * widest)) {
-            let Some(row) = self.source.row(oy, ky) else { continue };
-            let x = &band.x.floats[band.x.start(row) + at..];
+            let Some(x) = band.x.row(&self.conv, oy, ky) else { continue };
+            let x = &x[at..];
             for ox in 0..ow {
                 let x = &x[ox * step..][..K];
                 let dy = &dy[ox * widest..][..N * V::LANES];

@@ -32,12 +32,12 @@ with_vectors! {
 impl Product<'_> {
     /// Rows `oy` of the product over an image `(h, w, c)`; windows must be one cell apart.
     pub(super) fn few_filters(&self, level: Level, image: &[f32], oy: Range<usize>, y: &mut [f32]) {
-        let (source, rows) = (&self.source, oy.len());
-        let height = rows + source.reach()[0];
-        let (plane, width) = (height * source.covered, source.covered);
+        let (conv, rows, width) = (self.conv, oy.len(), self.conv.covered());
+        let height = rows - 1 + conv.window.extent(0);
+        let plane = height * width;
         // Tiles may end behind the last window, by up to 64 floats.
-        with_scratch(source.channels * plane + 64, |floats| {
-            source.copy_to_planes(image, oy.start, height, floats);
+        with_scratch(conv.channels * plane + 64, |floats| {
+            conv.copy_to_planes(image, oy.start, height, floats);
             let x = &Planes { floats, pitch: [plane, width], rows };
             lanes_of_pixels(level, self, x, y);
         });
@@ -47,7 +47,7 @@ impl Product<'_> {
     fn lanes_of_pixels<V: Vector>(&self, x: &Planes<'_>, y: &mut [f32]) {
         // As many vectors of pixels as fill registers with sums: up to 24 of 32, or 12 of 16.
         if V::LANES < 16 {
-            by_size!(self.filters,
+            by_size!(self.conv.filters,
                 1, F => self.tiles_of_pixels::<V, F, 8>(x, y),
                 2, F => self.tiles_of_pixels::<V, F, 4>(x, y),
                 3, F => self.tiles_of_pixels::<V, F, 3>(x, y),
@@ -55,7 +55,7 @@ impl Product<'_> {
                 7 8, F => self.tiles_of_pixels::<V, F, 1>(x, y)
             )
         } else {
-            by_size!(self.filters,
+            by_size!(self.conv.filters,
                 1 2 3 4 5 6, F => self.tiles_of_pixels::<V, F, 4>(x, y),
                 7 8, F => self.tiles_of_pixels::<V, F, 2>(x, y)
             )
@@ -74,7 +74,7 @@ impl Product<'_> {
             Some(bias) => std::array::from_fn(|j| V::splat(bias[j])),
             None => [V::splat(0.0); F],
         };
-        let ([_, width], [_, ow]) = (x.pitch, self.output);
+        let ([_, width], [_, ow]) = (x.pitch, self.conv.window.output);
         let (y, _) = y.as_chunks_mut::<F>();
         let mut tile = [[0.0; 64]; F];
         let windows = (x.rows - 1) * width + ow;
@@ -118,7 +118,7 @@ impl Product<'_> {
         start: usize,
     ) -> [[V; N]; F] {
         let ([kh, kw], [dy, dx], c) =
-            (self.source.kernel, self.source.dilation, self.source.channels);
+            (self.conv.window.kernel, self.conv.window.dilation, self.conv.channels);
         let [plane, width] = x.pitch;
         let panel = self.packed.len() / (kh * kw * c);
         assert!(F <= panel);

@@ -5,8 +5,8 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use super::few_filters::FEW;
-use super::pack::{packed_backward_len, packed_forward_len};
-use super::rows::{Rows, Source};
+use super::pack::packed_forward_len;
+use super::rows::{Rows, Seen};
 use super::{Conv, by_size, panels, pieces};
 use crate::kernels::parallel::{Worth, flops};
 use crate::kernels::simd::{Level, prefetch};
@@ -39,18 +39,10 @@ pub(crate) fn forward(
 ) {
     assert_eq!(packed.len(), packed_forward_len(level, conv));
     assert!(bias.is_none_or(|bias| bias.len() == conv.filters));
-    let product = Product {
-        source: Source::of_forward(conv),
-        output: conv.window.output,
-        filters: conv.filters,
-        packed,
-        bias,
-        relu,
-    };
-    product.run(level, x, y);
+    Product { conv, packed, bias, relu }.run(level, x, y);
 }
 
-/// `dx (n·h·w, c) = windows(dy) (n·h·w, kh·kw·f) · turned and transposed w (kh·kw·f, c)`.
+/// `dx (n·h·w, c) = windows(dy) (n·h·w, kh·kw·f) · turned and transposed w (kh·kw·f, c)`, for strides of 1.
 /// `packed` is what [`pack_backward`](super::pack::pack_backward) made of `w` at the same level.
 pub(crate) fn backward_input(
     level: Level,
@@ -59,23 +51,12 @@ pub(crate) fn backward_input(
     packed: &[f32],
     dx: &mut [f32],
 ) {
-    assert_eq!(packed.len(), packed_backward_len(level, conv));
-    let product = Product {
-        source: Source::of_backward(conv),
-        output: conv.window.input,
-        filters: conv.channels,
-        packed,
-        bias: None,
-        relu: false,
-    };
-    product.run(level, dy, dx);
+    forward(level, &conv.turned(), dy, packed, None, false, dx);
 }
 
 /// A product of the windows of images with packed weights.
 pub(super) struct Product<'a> {
-    pub(super) source: Source,
-    pub(super) output: [usize; 2],
-    pub(super) filters: usize,
+    pub(super) conv: &'a Conv,
     pub(super) packed: &'a [f32],
     pub(super) bias: Option<&'a [f32]>,
     pub(super) relu: bool,
@@ -89,14 +70,13 @@ with_vectors! {
 impl Product<'_> {
     /// A task is a band of output rows of one image, or several images if they are small.
     fn run(&self, level: Level, x: &[f32], y: &mut [f32]) {
-        let ([oh, ow], f) = (self.output, self.filters);
-        let from_len = self.source.size.iter().product::<usize>() * self.source.channels;
-        let to_len = oh * ow * f;
+        let (conv, [oh, ow], f) = (self.conv, self.conv.window.output, self.conv.filters);
+        let (from_len, to_len) = (conv.input_len(), conv.output_len());
         let n = y.len() / to_len;
         assert_eq!((x.len(), y.len()), (n * from_len, n * to_len));
 
-        let few = f <= FEW && self.source.strides == [1, 1];
-        let row_work = self.source.runs().iter().product::<usize>() * ow * f;
+        let few = f <= FEW && conv.window.strides == [1, 1];
+        let row_work = conv.depth() * ow * f;
         let least = BAND.div_ceil(ow).max(TASK.div_ceil(row_work));
         let rows = oh.div_ceil((oh / least).max(1));
         let images = x.par_chunks(from_len).zip(y.par_chunks_mut(to_len));
@@ -106,7 +86,7 @@ impl Product<'_> {
                 if few {
                     self.few_filters(level, x, oy, y);
                 } else {
-                    self.source.with_rows(x, oy.clone(), |x| band(level, self, &x, oy, y));
+                    conv.with_rows(x, oy.clone(), |x| band(level, self, &x, oy, y));
                 }
             });
         });
@@ -117,8 +97,8 @@ impl Product<'_> {
         let rows = if self.packed.len() <= RESIDENT { 1 } else { oy.len() };
         for (i, start) in oy.clone().step_by(rows).enumerate() {
             let oy = start..oy.end.min(start + rows);
-            let y = &mut y[i * rows * self.output[1] * self.filters..];
-            for (first, width) in panels(2 * V::LANES, self.filters) {
+            let y = &mut y[i * rows * self.conv.window.output[1] * self.conv.filters..];
+            for (first, width) in panels(2 * V::LANES, self.conv.filters) {
                 if V::LANES < 16 {
                     self.panel_6::<V>(x, oy.clone(), first, y);
                 } else if width == 2 * V::LANES {
@@ -140,11 +120,13 @@ impl Product<'_> {
         y: &mut [f32],
     ) {
         let bias = self.bias::<V, N>(first);
+        let (ow, f) = (self.conv.window.output[1], self.conv.filters);
         for (y_row, oy) in oy.enumerate() {
-            for (ox, width) in pieces(self.output[1], 14) {
-                let y = &mut y[(y_row * self.output[1] + ox) * self.filters + first..];
+            let seen = x.seen(self.conv, oy);
+            for (ox, width) in pieces(ow, 14) {
+                let y = &mut y[(y_row * ow + ox) * f + first..];
                 by_size!(width, 1 2 3 4 5 6 7 8 9 10 11 12 13 14, P => {
-                    self.tile::<V, P, N>(x, [oy, ox], first, bias, y)
+                    self.tile::<V, P, N>(&seen, ox, first, bias, y)
                 });
             }
         }
@@ -154,11 +136,13 @@ impl Product<'_> {
     #[inline(always)]
     fn panel_6<V: Vector>(&self, x: &Rows, oy: Range<usize>, first: usize, y: &mut [f32]) {
         let bias = self.bias::<V, 2>(first);
+        let (ow, f) = (self.conv.window.output[1], self.conv.filters);
         for (y_row, oy) in oy.enumerate() {
-            for (ox, width) in pieces(self.output[1], 6) {
-                let y = &mut y[(y_row * self.output[1] + ox) * self.filters + first..];
+            let seen = x.seen(self.conv, oy);
+            for (ox, width) in pieces(ow, 6) {
+                let y = &mut y[(y_row * ow + ox) * f + first..];
                 by_size!(width, 1 2 3 4 5 6, P => {
-                    self.tile::<V, P, 2>(x, [oy, ox], first, bias, y)
+                    self.tile::<V, P, 2>(&seen, ox, first, bias, y)
                 });
             }
         }
@@ -169,7 +153,7 @@ impl Product<'_> {
     fn bias<V: Vector, const N: usize>(&self, first: usize) -> [V; N] {
         let mut lanes = [0.0; 32];
         if let Some(bias) = self.bias {
-            let used = (N * V::LANES).min(self.filters - first);
+            let used = (N * V::LANES).min(self.conv.filters - first);
             lanes[..used].copy_from_slice(&bias[first..][..used]);
         }
         std::array::from_fn(|j| V::load(&lanes[j * V::LANES..]))
@@ -181,27 +165,25 @@ impl Product<'_> {
     #[allow(unsafe_code, clippy::needless_range_loop)]
     fn tile<V: Vector, const P: usize, const N: usize>(
         &self,
-        x: &Rows,
-        [oy, ox]: [usize; 2],
+        seen: &Seen,
+        ox: usize,
         first: usize,
         bias: [V; N],
         y: &mut [f32],
     ) {
-        let source = &self.source;
-        let [kh, runs, run] = source.runs();
-        let (step, width) = (source.window_step(), N * V::LANES);
-        let panel = &self.packed[kh * runs * run * first..][..kh * runs * run * width];
+        let ([runs, run], step) = (self.conv.runs(), self.conv.window_step());
+        let (depth, f, width) = (self.conv.depth(), self.conv.filters, N * V::LANES);
+        let panel = &self.packed[depth * first..][..depth * width];
         // Without this the stores wait: with 32 to 64 filters twice as long as the products take.
         for p in 0..P {
-            prefetch(y, (p + AHEAD) * self.filters);
+            prefetch(y, (p + AHEAD) * f);
         }
         let mut sums = [[V::splat(0.0); N]; P];
-        for ky in 0..kh {
-            let Some(row) = source.row(oy, ky) else { continue };
+        for (i, ky) in seen.taps.clone().enumerate() {
+            let x = &seen.x[i * seen.step + ox * step..];
             for i in 0..runs {
                 let w = &panel[(ky * runs + i) * run * width..][..run * width];
-                let start = x.start(row) + ox * step + i * source.run_step();
-                let x = &x.floats[start..][..(P - 1) * step + run];
+                let x = &x[i * self.conv.run_step()..][..(P - 1) * step + run];
                 for k in 0..run {
                     let w = &w[k * width..][..width];
                     let w: [V; N] = std::array::from_fn(|j| V::load(&w[j * V::LANES..]));
@@ -215,13 +197,13 @@ impl Product<'_> {
                 }
             }
         }
-        let used = width.min(self.filters - first);
+        let used = width.min(self.conv.filters - first);
         let least = V::splat(if self.relu { 0.0 } else { f32::NEG_INFINITY });
         if used == width {
-            assert!(y.len() >= (P - 1) * self.filters + width);
+            assert!(y.len() >= (P - 1) * f + width);
             for p in 0..P {
                 for j in 0..N {
-                    let at = p * self.filters + j * V::LANES;
+                    let at = p * f + j * V::LANES;
                     // SAFETY: `p` is at most `P - 1` and `(j + 1) * LANES` at most `width`. Slices whose
                     // bounds are checked here stop the unrolling that keeps `sums` in registers.
                     let y = unsafe { y.get_unchecked_mut(at..at + V::LANES) };
@@ -236,7 +218,7 @@ impl Product<'_> {
                 least.max(sums[p][j].plus(bias[j])).store(&mut tile[p][j * V::LANES..]);
             }
         }
-        for (tile, y) in tile.iter().zip(y.chunks_mut(self.filters)) {
+        for (tile, y) in tile.iter().zip(y.chunks_mut(f)) {
             y[..used].copy_from_slice(&tile[..used]);
         }
     }

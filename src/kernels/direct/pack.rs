@@ -25,8 +25,7 @@ pub(crate) fn pack_forward(level: Level, conv: &Conv, w: &[f32], packed: &mut [f
 
 /// Floats of the packed weights that [`backward_input`](super::forward::backward_input) takes.
 pub(crate) fn packed_backward_len(level: Level, conv: &Conv) -> usize {
-    let [kh, kw] = conv.window.kernel;
-    kh * kw * conv.filters * padded_filters(level, conv.channels)
+    packed_forward_len(level, &conv.turned())
 }
 
 /// Packs the weights of the convolution from `dy` to `dx`: `w (kh, kw, c, f)` turned by half a turn

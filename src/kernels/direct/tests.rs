@@ -94,7 +94,7 @@ fn check_forward(convs: impl Iterator<Item = Conv>) {
 }
 
 fn check_backward_input(convs: impl Iterator<Item = Conv>) {
-    for conv in convs {
+    for conv in convs.filter(|conv| conv.window.strides == [1, 1]) {
         let (n, f) = (2, conv.filters);
         let (dy, w) = (guarded(n * conv.output_len(), 1), guarded(conv.depth() * f, 2));
         let mut want = vec![0.0; n * conv.input_len()];

@@ -73,9 +73,7 @@ pub(crate) fn backward_input(conv: &Conv, dy: &[f32], w: &[f32], dx: &mut [f32])
         // Channels are faster as filters, of which several pixels are made at once.
         return with_scratch(w.len(), |turned| {
             turn(conv, w, turned);
-            let (channels, filters) = (conv.filters, conv.channels);
-            let conv = Conv { window: conv.window.turned(), channels, filters, ..*conv };
-            forward(&conv, dy, turned, &[], false, dx);
+            forward(&conv.turned(), dy, turned, &[], false, dx);
         });
     }
     let [x_len, w_len, y_len] = conv.lens();
