@@ -56,7 +56,7 @@ pub(crate) fn backward_weights(
             let (image, band) = (band / bands, band % bands);
             let x = &x[image * conv.input_len()..][..conv.input_len()];
             let dy = &dy[image * conv.output_len()..][..conv.output_len()];
-            gradient.add_band(x, dy, band, panel * widest, slab);
+            gradient.add_band(x, dy, band, panel, slab);
         }
     });
 
@@ -88,11 +88,12 @@ struct Gradient {
     shards: usize,
 }
 
-/// Some rows of outputs, the rows of `x` under their windows, and their `dy (pixels, widest)`.
+/// Some rows of outputs, the rows of `x` under their windows, and their `dy (pixels, width)`.
 struct Band<'a> {
     oy: Range<usize>,
     x: &'a Rows<'a>,
     dy: &'a [f32],
+    width: usize,
 }
 
 /// Some rows of the weights in one row of the kernel.
@@ -106,36 +107,33 @@ struct Tile {
 }
 
 with_vectors! {
-    fn add_products(gradient: &Gradient, band: &Band<'_>, used: usize, slab: &mut [f32]) =
+    fn add_products(gradient: &Gradient, band: &Band<'_>, slab: &mut [f32]) =
         Gradient::add_products::<V>
 }
 
 with_vectors! {
-    fn pack(here: Range<usize>, f: usize, dy: &[f32], packed: &mut [f32], db: &mut [f32]) =
+    fn pack(dy: &[f32], f: usize, first: usize, packed: &mut [f32], width: usize, db: &mut [f32]) =
         pack_body::<V>
 }
 
-/// Copies the filters `here` of all pixels of `dy (pixels, f)` to `packed (pixels, widest)`, zeros behind
-/// them, and adds their sums over the pixels to `db (widest)`.
+/// Copies a panel, `width` filters from `first` on, of all pixels of `dy (pixels, f)` to `packed (pixels, width)`,
+/// zeros behind the last filter, and adds their sums over the pixels to `db (width)`.
 #[inline(always)]
 fn pack_body<V: Vector>(
-    here: Range<usize>,
-    f: usize,
     dy: &[f32],
+    f: usize,
+    first: usize,
     packed: &mut [f32],
+    width: usize,
     db: &mut [f32],
 ) {
-    let used = here.len();
-    let pixels = packed.chunks_exact_mut(db.len()).zip(dy.chunks_exact(f));
-    let pixels = pixels.map(|(to, dy)| (to, &dy[here.clone()]));
-    if used == 2 * V::LANES {
-        let mut sums = [V::splat(0.0); 2];
-        for (to, from) in pixels {
-            let dy = <[V; 2]>::load(from);
-            dy.store(to);
-            sums = sums.plus(dy);
-        }
-        sums.plus(Vector::load(db)).store(db);
+    let used = width.min(f - first);
+    let pixels = packed.chunks_exact_mut(width).zip(dy.chunks_exact(f));
+    let pixels = pixels.map(|(to, dy)| (to, &dy[first..][..used]));
+    if used == V::LANES {
+        copy_and_sum::<[V; 1]>(pixels, db);
+    } else if used == 2 * V::LANES {
+        copy_and_sum::<[V; 2]>(pixels, db);
     } else {
         let mut sums = [0.0; 32];
         for (to, from) in pixels {
@@ -145,6 +143,21 @@ fn pack_body<V: Vector>(
         }
         db.iter_mut().zip(&sums).for_each(|(db, sum)| *db += sum);
     }
+}
+
+/// Copies vectors and adds their sum to `db`.
+#[inline(always)]
+fn copy_and_sum<'a, V: Vector>(
+    pixels: impl Iterator<Item = (&'a mut [f32], &'a [f32])>,
+    db: &mut [f32],
+) {
+    let mut sums = V::splat(0.0);
+    for (to, from) in pixels {
+        let dy = V::load(from);
+        dy.store(to);
+        sums = sums.plus(dy);
+    }
+    sums.plus(V::load(db)).store(db);
 }
 
 impl Gradient {
@@ -167,26 +180,26 @@ impl Gradient {
         (self.conv.depth() + 1) * self.widest
     }
 
-    /// Adds the gradient of the panel at filter `first` from a band of an image.
-    fn add_band(&self, x: &[f32], dy: &[f32], band: usize, first: usize, slab: &mut [f32]) {
-        let ([oh, ow], f, widest) = (self.conv.window.output, self.conv.filters, self.widest);
-        let used = widest.min(f - first);
+    /// Adds the gradient of a panel from a band of an image.
+    fn add_band(&self, x: &[f32], dy: &[f32], band: usize, panel: usize, slab: &mut [f32]) {
+        let ([oh, ow], f) = (self.conv.window.output, self.conv.filters);
+        let (first, width) = panels(self.widest, f).nth(panel).unwrap();
         let oy = oh * band / self.bands..oh * (band + 1) / self.bands;
         let dy = &dy[oy.start * ow * f..oy.end * ow * f];
-        let (slab, db) = slab.split_at_mut(slab.len() - widest);
-        with_scratch(oy.len() * ow * widest, |packed| {
-            pack(self.level, first..first + used, f, dy, packed, db);
+        let (slab, db) = slab.split_at_mut(slab.len() - self.widest);
+        with_scratch(oy.len() * ow * width, |packed| {
+            pack(self.level, dy, f, first, packed, width, db);
             self.conv.with_rows(x, oy.clone(), |x| {
-                add_products(self.level, self, &Band { oy, x: &x, dy: packed }, used, slab);
+                add_products(self.level, self, &Band { oy, x: &x, dy: packed, width }, slab);
             });
         });
     }
 
     #[inline(always)]
-    fn add_products<V: Vector>(&self, band: &Band, used: usize, slab: &mut [f32]) {
+    fn add_products<V: Vector>(&self, band: &Band, slab: &mut [f32]) {
         if V::LANES < 16 {
             self.tiles_6::<V>(band, slab);
-        } else if used > V::LANES {
+        } else if band.width > V::LANES {
             self.tiles_14::<V, 2>(band, slab);
         } else {
             self.tiles_14::<V, 1>(band, slab);
@@ -236,13 +249,14 @@ impl Gradient {
         slab: &mut [f32],
     ) {
         let (ow, step, widest) = (self.conv.window.output[1], self.conv.window_step(), self.widest);
+        let width = N * V::LANES;
         let mut sums = [[V::splat(0.0); N]; K];
-        for (oy, dy) in band.oy.clone().zip(band.dy.chunks_exact(ow * widest)) {
+        for (oy, dy) in band.oy.clone().zip(band.dy.chunks_exact(ow * width)) {
             let Some(x) = band.x.row(&self.conv, oy, ky) else { continue };
             let x = &x[at..];
             for ox in 0..ow {
                 let x = &x[ox * step..][..K];
-                let dy = &dy[ox * widest..][..N * V::LANES];
+                let dy = &dy[ox * width..][..width];
                 let dy: [V; N] = std::array::from_fn(|j| V::load(&dy[j * V::LANES..]));
                 for k in 0..K {
                     let x = V::splat(x[k]);
