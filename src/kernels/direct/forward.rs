@@ -195,11 +195,9 @@ impl Product<'_> {
         bias: [V; N],
         y: &mut [f32],
     ) {
-        let ([runs, run], step) = if STEP == 0 {
-            (self.conv.runs(), self.conv.window_step())
-        } else {
-            ([1, self.conv.window.kernel[1] * self.conv.channels], STEP)
-        };
+        let [runs, run] = self.conv.runs();
+        let runs = if STEP == 0 { runs } else { 1 };
+        let step = if STEP == 0 { self.conv.window_step() } else { STEP };
         let (depth, f, width) = (self.conv.depth(), self.conv.filters, N * V::LANES);
         let panel = &self.packed[depth * first..][..depth * width];
         // Without this the stores wait: with 32 to 64 filters twice as long as the products take.
