@@ -7,10 +7,9 @@ use super::{Conv, LANES, Lanes, TILE, sized_tile, tiles};
 use crate::kernels::simd::Level;
 use crate::kernels::vector::{Vector, with_vectors};
 
-/// Pixels that are made at once where a tile has as many filters. Each number of `x` and each weight is then
-/// read for several sums: 4 pixels by 6 filters are 24 sums, of the 32 registers that AVX-512 has. In 16
-/// registers go 12 sums of half the lanes, so only few filters leave room for more than one pixel; 2 pixels
-/// by 3 filters spilled.
+/// Pixels that are made at once where a tile has as many filters, so that what is read serves several sums: 4
+/// pixels by 6 filters are 24 sums, of 32 registers with AVX-512. 16 registers take 6 sums of two each, so that
+/// only few filters leave room for a second pixel; 2 pixels by 3 filters spilled.
 const fn most_pixels(is_wide: bool, filters: usize) -> usize {
     let sums = if is_wide { 4 * TILE } else { TILE };
     let most = if is_wide || filters <= 2 { sums / filters } else { 1 };
@@ -144,6 +143,7 @@ struct Patch<'a> {
     relu: bool,
 }
 
+/// [`tile`] for `count` pixels.
 #[inline(always)]
 fn filters<V: Vector, const P: usize, const N: usize>(
     patch: &Patch<'_>,

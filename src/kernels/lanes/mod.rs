@@ -44,8 +44,8 @@ impl Conv {
     }
 }
 
-/// Filters or channels of a tile, whose sums stay in registers: 6 with AVX-512, 12 of the 16 that AVX2
-/// has. That hides the 4 cycles a sum takes; 8 and more were no faster with AVX-512.
+/// Filters or channels of a tile, whose sums stay in registers: of one pixel, 12 of the 16 that AVX2 has, which
+/// hides the 4 cycles a sum takes. With AVX-512 they are 6, where 12 were no faster; several pixels are.
 const TILE: usize = 6;
 
 /// Cuts `0..n` into as few ranges of at most `most` as it takes, of nearly equal length: `(first, count)`.
